@@ -1,0 +1,6 @@
+//! What `lamp` and `lampd` have to agree on: they never see each other, they meet here (types) and in
+//! the Parameter Store (values).
+
+pub mod agent;
+pub mod params;
+pub mod tags;

@@ -1,0 +1,10 @@
+//! The tags that make a resource ours and say which node of the stack it is.
+
+/// Tag key whose value is the stack's name. Every listing filters on it; what lacks it is never touched.
+pub const STACK: &str = "lamp:stack";
+
+/// Tag key whose value is the node's name in the stack, such as `subnet/public-subnet-a1`.
+pub const NODE: &str = "lamp:node";
+
+/// Tag key of the name that the AWS console shows: the lab's own name for the resource.
+pub const NAME: &str = "Name";
