@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::derived::shown_name;
+
 /// Names that can be chosen. Those of subnets, routes, gateways, addresses and hosts derive.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -56,10 +58,9 @@ pub struct Names {
 impl Names {
     /// The names of a stack: for the lab's own name exactly the lab's.
     pub fn of(stack: &str, region: &str) -> Names {
-        let prefix = if stack == super::LAB { String::new() } else { format!("{stack}-") };
         // What the lab calls by the VPC's name carries the stack's name; the rest gets it as a prefix.
         let with = |suffix: &str| format!("{stack}-{suffix}");
-        let own = |name: &str| format!("{prefix}{name}");
+        let own = |name: &str| shown_name(stack, name);
         let short = |name: &str| if stack == super::LAB { format!("lab-{name}") } else { with(name) };
         Names {
             vpc: stack.to_owned(),

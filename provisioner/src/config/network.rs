@@ -56,25 +56,6 @@ pub enum Nat {
 #[serde(transparent)]
 pub struct Cidr(pub Ipv4Net);
 
-/// What a subnet is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Tier {
-    Public,
-    Private,
-    Database,
-}
-
-/// One subnet of the stack, as the lab names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SubnetPlan {
-    /// The lab's name, such as `public-subnet-a1`; the node's name in every stack.
-    pub name: String,
-    pub tier: Tier,
-    /// Full zone name, `ap-northeast-2a`.
-    pub zone: String,
-    pub cidr: Ipv4Net,
-}
-
 impl Cidr {
     /// Every IPv4 address.
     pub const ANYWHERE: Cidr = Cidr::new([0, 0, 0, 0], 0);
