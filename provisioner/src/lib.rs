@@ -3,5 +3,6 @@
 //! Data flows one way: configuration → desired stack → observe → plan → apply → report.
 
 pub mod aws;
+pub mod config;
 pub mod engine;
 pub mod kinds;
