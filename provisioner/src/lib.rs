@@ -5,4 +5,5 @@
 pub mod aws;
 pub mod config;
 pub mod engine;
+pub mod keys;
 pub mod kinds;
