@@ -19,6 +19,13 @@ pub struct DefaultGroup {
     pub outbound: Vec<Rule>,
 }
 
+impl DefaultGroup {
+    /// No rules at all.
+    pub fn empty(vpc: Ref<Vpc>) -> DefaultGroup {
+        DefaultGroup { vpc, inbound: Vec::new(), outbound: Vec::new() }
+    }
+}
+
 impl Resource for DefaultGroup {
     const KIND: &'static str = "default-group";
     const FIXED: &'static [&'static str] = &["vpc"];
