@@ -8,3 +8,4 @@ pub mod engine;
 pub mod keys;
 pub mod kinds;
 pub mod stack;
+pub mod sweep;
