@@ -159,7 +159,7 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
         let remedy = format!("write at least {least}, or 0 for no growth");
         found.add("database.storage_max_gib", limit, rule, remedy).related("database.storage_gib", "storage");
     }
-    if !config.zones.contains(&database.replica_zone) && found.is_usable("zones") {
+    if !config.zones.contains(&database.replica_zone) && !config.zones.is_empty() {
         let rule = "is not one of the stack's zones";
         let remedy = format!("write one of {}", config.zones.join(", "));
         found

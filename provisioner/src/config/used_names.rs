@@ -21,6 +21,9 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
         found.add("stack", &config.stack, rule, "write a short name such as \"web-two\"");
         return;
     }
+    if !super::network::is_region(&config.region) {
+        return;
+    }
     let all = used(config);
     refused(config, &all, found);
     for (at, it) in all.iter().enumerate().filter(|it| !it.1.scope.is_empty()) {
@@ -28,11 +31,10 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
             other.scope == it.scope && other.key != it.key && other.name.eq_ignore_ascii_case(&it.name)
         };
         if let Some(other) = all[..at].iter().find(is_twin) {
+            // It is the name in the file that has to change, not the one that derives.
+            let (it, other) = if found.is_given(it.key) { (it, other) } else { (other, it) };
             let rule = format!("gives the {} {:?}, which {} gives as well", it.scope, it.name, other.key);
-            found
-                .add(it.key, it.stem, rule, "choose another name")
-                .because(other.key)
-                .related(other.key, "the other one");
+            found.add(it.key, it.stem, rule, "choose another name").related(other.key, "the other one");
         }
     }
 }
