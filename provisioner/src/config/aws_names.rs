@@ -89,7 +89,7 @@ pub(super) const DATABASE_PARAMETERS: NameRule = NameRule {
     rule: "at most 255 letters, digits and single hyphens, with a letter first and no hyphen last",
     longest: 255,
     shortest: 1,
-    holds: |it| is_identifier(it) && !it.starts_with("default"),
+    holds: is_identifier,
 };
 
 pub(super) const LAUNCH_TEMPLATE: NameRule = NameRule {

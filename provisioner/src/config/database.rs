@@ -167,11 +167,7 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
             .because("zones")
             .related("zones", "the zones");
     }
-    let logs = &database.log_exports;
-    if let Some(at) = (1..logs.len()).find(|at| logs[..*at].contains(&logs[*at])) {
-        let key = super::key::Key::from("database.log_exports").index(at);
-        found.add(key, logs[at], "is listed twice", "remove one of the two");
-    }
+    found.no_twins("database.log_exports", &database.log_exports);
 }
 
 fn class(key: &str, class: &str, found: &mut Findings) {

@@ -41,7 +41,8 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
 
 fn refused(config: &Config, all: &[Used<'_>], found: &mut Findings) {
     let bad: Vec<&Used<'_>> = all.iter().filter(|it| !it.rule.accepts(&it.name)).collect();
-    let (given, derived): (Vec<_>, Vec<_>) = bad.into_iter().partition(|it| found.is_given(it.key));
+    let (given, derived): (Vec<_>, Vec<_>) =
+        bad.into_iter().partition(|it| it.key != "stack" && found.is_given(it.key));
     let mut told = Vec::new();
     for it in given {
         // Several names come from one key: one message is enough.
@@ -65,7 +66,8 @@ fn refused(config: &Config, all: &[Used<'_>], found: &mut Findings) {
     if let Some(worst) = derived.into_iter().max_by_key(excess) {
         let longest = config.stack.len().saturating_sub(excess(&worst));
         let rule = format!("gives the name {:?}, but AWS wants {}", worst.name, worst.rule.rule);
-        let remedy = format!("shorten it to at most {longest} characters, or set {}", worst.key);
+        let shorter = format!("shorten it to at most {longest} characters");
+        let remedy = if worst.key == "stack" { shorter } else { format!("{shorter}, or set {}", worst.key) };
         found.add("stack", &config.stack, rule, remedy).because("region");
     }
 }

@@ -266,3 +266,15 @@ fn two_groups_in_one_vpc_have_two_names() {
         "choose another name",
     );
 }
+
+#[test]
+fn a_stack_too_long_in_many_ways_is_told_once() {
+    let errors = super::refused("stack = \"a-name-that-is-far-too-long-for-a-stack-of-any-kind\"");
+    assert_eq!(errors.issues.len(), 1, "{errors}");
+}
+
+#[test]
+fn a_stack_whose_balancers_have_other_names_may_be_longer() {
+    let names = "public_balancer = \"pub\"\nprivate_balancer = \"pri\"\nscaling_balancer = \"asg\"";
+    super::accepted(&format!("stack = \"a-rather-long-name\"\n[names]\n{names}"));
+}

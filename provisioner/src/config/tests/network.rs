@@ -267,3 +267,14 @@ fn keys_need_a_folder() {
         r#"name a folder, such as "keys""#,
     );
 }
+
+#[test]
+fn an_address_is_listed_once() {
+    refuses(
+        "[access]\nssh_from = [\"203.0.113.7/32\", \"203.0.113.7/32\"]",
+        (2, 31),
+        r#"access.ssh_from[1] = "203.0.113.7/32""#,
+        "is listed twice",
+        "remove one of the two",
+    );
+}

@@ -184,7 +184,7 @@ fn a_line_that_is_no_toml_is_shown() {
         "[hosts]\npublic_type = t3.micro",
         (2, 15),
         "t3.micro",
-        "invalid boolean, expected `true`",
+        "is no TOML (invalid boolean, expected `true`)",
         "correct the line; texts stand in quotes, lists in square brackets, sections as [name]",
     );
 }
@@ -195,7 +195,7 @@ fn a_key_given_twice_is_refused() {
         "region = \"ap-northeast-2\"\nregion = \"ap-northeast-2\"",
         (2, 1),
         "region",
-        "duplicate key",
+        "is no TOML (duplicate key)",
         "correct the line; texts stand in quotes, lists in square brackets, sections as [name]",
     );
 }
