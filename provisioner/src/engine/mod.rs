@@ -16,6 +16,8 @@ mod reader;
 
 mod plan;
 
+mod clock;
+
 mod apply;
 mod destroy;
 mod event;
