@@ -8,3 +8,6 @@ pub mod engine;
 pub mod keys;
 pub mod kinds;
 pub mod stack;
+
+pub mod timing;
+pub mod ui;
