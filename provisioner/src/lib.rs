@@ -9,3 +9,5 @@ pub mod keys;
 pub mod kinds;
 pub mod stack;
 pub mod sweep;
+pub mod timing;
+pub mod ui;
