@@ -9,5 +9,6 @@ pub mod keys;
 pub mod kinds;
 pub mod stack;
 
+pub mod lock;
 pub mod timing;
 pub mod ui;
