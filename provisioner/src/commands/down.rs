@@ -1,10 +1,12 @@
 //! `lamp down`: takes everything away, and proves it.
 
-use super::{Exit, Session, session::Interrupt};
+use super::{
+    Exit, Session,
+    session::{Interrupt, take_lock},
+};
 use crate::{
     engine::{Seen, destroy},
     kinds::forget_host_reports,
-    lock::Lock,
     sweep::sweep,
     timing::removal,
     ui::{Leftover, Sweep, Ui},
@@ -29,7 +31,7 @@ pub(super) async fn down(mut session: Session, yes: bool, final_snapshot: bool, 
         }
     }
     let interrupt = Interrupt::watch(ui.notes());
-    let lock = Lock::take(&session.aws, "down", ui.notes(), interrupt.stop()).await?;
+    let lock = take_lock(&session, "lamp down", &interrupt, ui).await?;
     let done = remove(&mut session, &all, final_snapshot, &interrupt, ui).await;
     lock.release().await?;
     done
@@ -56,7 +58,7 @@ async fn remove(
     }
     aws.look_again();
     let left = sweep(c, aws, vpc.as_deref()).await?;
-    let left = left.into_iter().map(|it| Leftover { what: it.service.to_owned(), id: it.id, why: it.why });
+    let left = left.into_iter().map(|it| Leftover { what: it.service.to_owned(), id: it.id, why: it.why.to_owned() });
     let kept = all.iter().filter(|it| keep && it.kind.name == "db-instance").map(|it| Leftover {
         what: "snapshot".into(),
         id: format!("{}-{}", it.id, aws.settings.final_snapshot.as_deref().unwrap_or_default()),

@@ -10,7 +10,7 @@ use crate::{
 };
 
 pub(super) fn graph(config: &Config, format: Format, ui: &mut Ui) -> anyhow::Result<Exit> {
-    let stack = stack(config, &Surroundings::imagined());
+    let stack = stack(config, &Surroundings::imagined(config))?;
     ui.raw(&match format {
         Format::Mermaid => graph::mermaid(&stack),
         Format::Dot => graph::dot(&stack),

@@ -6,13 +6,14 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    aws::{Aws, Connect},
+    aws::{Aws, Connect, Settings},
     cli::{DEFAULT_FILE, Global},
     config::{self, Config, ConfigErrors},
     engine::{Kind, Observed, Stack, Stop, observe},
     kinds,
+    lock::Lock,
     stack::{Surroundings, stack},
-    ui::Notes,
+    ui::{Notes, Ui},
 };
 
 /// One stack in one account.
@@ -47,10 +48,15 @@ impl Session {
             region: config.region.clone(),
             endpoint: global.endpoint_url.clone(),
         };
-        let aws = Aws::connect(&config.stack, connect).await?;
+        let mut aws = Aws::connect(&config.stack, connect).await?;
+        aws.settings = Settings {
+            final_snapshot: None,
+            buckets: config.site.bucket.iter().map(|it| (it.clone(), config.site.region.clone())).collect(),
+            compare_passwords: config.database.password_file.is_some(),
+        };
         let account = aws.account().await.context("asking who we are")?;
         let surroundings = Surroundings::read(&config, &account, aws.endpoint.as_deref())?;
-        let stack = stack(&config, &surroundings);
+        let stack = stack(&config, &surroundings)?;
         Ok(Session { config, stack, kinds: kinds::all(), aws })
     }
 
@@ -100,4 +106,14 @@ impl Drop for Interrupt {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// Takes the stack's lock; who loses it to somebody else starts nothing new.
+pub async fn take_lock(session: &Session, command: &str, interrupt: &Interrupt, ui: &mut Ui) -> anyhow::Result<Lock> {
+    let lock = Lock::take(&session.aws, command).await?;
+    if let Some(note) = lock.note() {
+        ui.note(note);
+    }
+    lock.stops(&interrupt.stop());
+    Ok(lock)
 }

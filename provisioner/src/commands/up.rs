@@ -2,10 +2,12 @@
 
 use anyhow::bail;
 
-use super::{Exit, Session, health, session::Interrupt};
+use super::{
+    Exit, Session, health,
+    session::{Interrupt, take_lock},
+};
 use crate::{
     engine::{self, Observed, Plan, apply},
-    lock::Lock,
     timing::forecast,
     ui::Ui,
 };
@@ -33,7 +35,7 @@ pub(super) async fn up(session: Session, yes: bool, no_wait: bool, ui: &mut Ui) 
 /// Carries out the plan that the operator has seen, and no other.
 async fn build(session: &Session, seen: Plan, ui: &mut Ui) -> anyhow::Result<(Exit, Observed)> {
     let interrupt = Interrupt::watch(ui.notes());
-    let lock = Lock::take(&session.aws, "up", ui.notes(), interrupt.stop()).await?;
+    let lock = take_lock(session, "lamp up", &interrupt, ui).await?;
     let done = async {
         // Somebody may have changed the account between the look and the lock.
         let observed = session.observe().await?;

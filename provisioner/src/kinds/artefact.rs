@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     aws::{self, Aws},
-    engine::{Cx, Found, Ref, Resource},
+    engine::{Cx, Found, Output, Ref, Resource},
 };
 
 /// Its id is its key, `<sha256>/lampd`; its node's name the first twelve digits of the sum.
@@ -35,6 +35,9 @@ pub struct Artefact {
 const NAME: &str = "/lampd";
 
 impl Artefact {
+    /// The program's SHA-256 sum in hexadecimal, once it is stored.
+    pub const SHA256: Output<Artefact> = Output::new("sha256");
+
     /// The program in this file.
     ///
     /// # Errors
@@ -67,7 +70,9 @@ impl Resource for Artefact {
                 if key.strip_suffix(NAME).is_some_and(|it| it.len() == 64) {
                     let bucket = Ref::id(Some(&it.name));
                     let spec = Artefact { bucket, key, md5, file: PathBuf::new() };
-                    found.push(Found::untagged(&spec.node().to_owned(), &spec.key.clone(), spec));
+                    let sha256 = spec.sha256().to_owned();
+                    let artefact = Found::untagged(&spec.node().to_owned(), &spec.key.clone(), spec);
+                    found.push(artefact.out(Self::SHA256, sha256));
                 }
             }
         }

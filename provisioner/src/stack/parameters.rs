@@ -6,7 +6,7 @@ use super::{database::Data, storage::Storage, surroundings::Surroundings};
 use crate::{
     config::{Config, Transport},
     engine::{Ref, Secret, Stack, Value},
-    kinds::{DbInstance, MountTarget, ParamValue, Parameter},
+    kinds::{DbInstance, FileSystem, MountTarget, ParamValue, Parameter},
 };
 
 /// Length of a generated password; RDS for MySQL takes up to 41 characters.
@@ -40,7 +40,7 @@ pub(super) fn parameters(s: &mut Stack, c: &Config, files: Option<&Storage>, dat
         }
     }
     if let Some(files) = files {
-        put(Param::FilesId, files.file_system.text());
+        put(Param::FilesId, files.file_system.out(FileSystem::ID));
         for (zone, target) in &files.targets {
             put(Param::FilesTarget { zone: zone.clone() }, target.out(MountTarget::IP));
         }

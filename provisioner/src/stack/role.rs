@@ -26,7 +26,6 @@ pub(super) fn host_kit(s: &mut Stack, c: &Config, around: &Surroundings, files: 
     let bucket = s.add_named(Bucket::ARTEFACTS, &name, spec);
     s.add_named(Bucket::ARTEFACTS, &name, BucketPolicy::private(bucket, &name));
     let artefact = Artefact { bucket, ..agent.clone() };
-    let sha256 = artefact.sha256().to_owned();
     let artefact = s.add(&artefact.node().to_owned(), artefact);
 
     let who = (c.stack.as_str(), c.region.as_str(), around.account.as_str());
@@ -45,7 +44,8 @@ pub(super) fn host_kit(s: &mut Stack, c: &Config, around: &Surroundings, files: 
         stack: &c.stack,
         region: &c.region,
         bucket: &name,
-        sha256: &sha256,
+        // Hosts fetch the program at their first start, so it has to be there before them.
+        sha256: artefact.out(Artefact::SHA256),
         endpoint: around.endpoint.as_deref(),
     });
     Some(HostKit {
@@ -57,7 +57,6 @@ pub(super) fn host_kit(s: &mut Stack, c: &Config, around: &Surroundings, files: 
             v2_required: !c.unsafe_choices.metadata_v1,
             hops: i32::try_from(c.hosts.metadata_hops).unwrap_or(1),
         },
-        // Hosts fetch the program at their first start, so it has to be there before them.
-        user_data: Value::Join(vec![user_data.into(), artefact.out(Artefact::NOTHING)]),
+        user_data,
     })
 }

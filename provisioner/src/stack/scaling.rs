@@ -39,7 +39,7 @@ pub(super) fn scaling(
         detailed_monitoring: g.detailed_monitoring,
         volume: RootVolume::gp3(c.hosts.volume_gib, !c.unsafe_choices.unencrypted_volumes),
         user_data: kit.user_data.clone(),
-        host_tags: LaunchTemplate::host_tags(s.common_tags(), &c.names.scaling_host),
+        host_tags: LaunchTemplate::host_tags(&s.common_tags(), &c.names.scaling_host),
     };
     let template = s.add_named("asg-lt", &c.names.launch_template, spec);
     let spec = ScalingGroup {

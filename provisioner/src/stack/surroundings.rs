@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use sha2::{Digest, Sha256};
 
-use crate::{config::Config, keys};
+use crate::{config::Config, engine::Ref, keys, kinds::Artefact};
 
 /// Read once, before the stack is laid out, so that laying it out is a pure function.
 pub struct Surroundings {
@@ -14,20 +13,12 @@ pub struct Surroundings {
     /// An emulator's address, which the hosts have to know as well.
     pub endpoint: Option<String>,
     /// The agent; absent in a stack without hosts.
-    pub agent: Option<AgentBinary>,
+    pub agent: Option<Artefact>,
     /// The public halves of the key pairs that were made on this machine.
     pub public_key: Option<String>,
     pub private_key: Option<String>,
     /// The database's password where the operator gives one.
     pub password: Option<String>,
-}
-
-/// The program that is put on every host.
-#[derive(Clone)]
-pub struct AgentBinary {
-    pub path: PathBuf,
-    /// Hexadecimal.
-    pub sha256: String,
 }
 
 impl Surroundings {
@@ -49,17 +40,29 @@ impl Surroundings {
             password: c.database.password().map_err(anyhow::Error::msg)?,
         })
     }
+
+    /// Enough to draw the stack, without an account or an agent.
+    pub fn imagined(c: &Config) -> Surroundings {
+        let key = format!("{}/lampd", "0".repeat(64));
+        let agent = Artefact { bucket: Ref::id(None), key, md5: String::new(), file: PathBuf::new() };
+        Surroundings {
+            account: "123456789012".into(),
+            endpoint: None,
+            agent: c.parts.has_hosts().then_some(agent),
+            public_key: None,
+            private_key: None,
+            password: None,
+        }
+    }
 }
 
 /// The given program, otherwise the one beside this program.
-fn agent(given: Option<PathBuf>) -> anyhow::Result<AgentBinary> {
+fn agent(given: Option<PathBuf>) -> anyhow::Result<Artefact> {
     let path = match given {
         Some(path) => path,
         None => std::env::current_exe().context("finding the program lamp")?.with_file_name("lampd"),
     };
-    let bytes = std::fs::read(&path).with_context(|| {
+    Artefact::read(Ref::id(None), path.clone()).with_context(|| {
         format!("reading the agent {}; build lampd beside lamp, or name it in agent.binary", path.display())
-    })?;
-    let sha256 = Sha256::digest(&bytes).iter().map(|it| format!("{it:02x}")).collect();
-    Ok(AgentBinary { path, sha256 })
+    })
 }
