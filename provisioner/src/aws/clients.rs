@@ -9,7 +9,7 @@ use aws_smithy_http_client::{
     tls::{self, TlsContext, TrustStore},
 };
 
-use super::{Result, once::Once, retry::ReadsOnly};
+use super::{Result, known::Known, once::Once, retry::ReadsOnly};
 
 /// The account, as far as one stack is concerned.
 pub struct Aws {
@@ -33,6 +33,7 @@ pub struct Aws {
     /// What the command at hand wants of the kinds beside the stack itself.
     pub settings: Settings,
     once: Once,
+    pub(super) known: Known,
 }
 
 /// Wishes that no resource carries as a field.
@@ -115,6 +116,7 @@ impl Aws {
             endpoint,
             settings: Settings::default(),
             once: Once::default(),
+            known: Known::default(),
         }
     }
 
