@@ -9,7 +9,7 @@ use aws_smithy_http_client::{
     tls::{self, TlsContext, TrustStore},
 };
 
-use super::{Result, once::Once, retry::ReadsOnly};
+use super::{Result, known::Known, once::Once, retry::ReadsOnly};
 
 /// The account, as far as one stack is concerned.
 pub struct Aws {
@@ -31,6 +31,7 @@ pub struct Aws {
     /// An emulator's address; nothing else tells it from AWS.
     pub endpoint: Option<String>,
     once: Once,
+    pub(super) known: Known,
 }
 
 /// Where to connect and as whom. What is `None` follows the AWS conventions: environment, then profile.
@@ -100,6 +101,7 @@ impl Aws {
             region: region.to_owned(),
             endpoint,
             once: Once::default(),
+            known: Known::default(),
         }
     }
 
