@@ -33,6 +33,7 @@ pub struct Aws {
     /// What the command at hand wants of the kinds beside the stack itself.
     pub settings: Settings,
     once: Once,
+    for_good: Once,
     pub(super) known: Known,
 }
 
@@ -116,6 +117,7 @@ impl Aws {
             endpoint,
             settings: Settings::default(),
             once: Once::default(),
+            for_good: Once::default(),
             known: Known::default(),
         }
     }
@@ -151,6 +153,15 @@ impl Aws {
         F: Future<Output = Result<T>>,
     {
         self.once.get(key, fetch).await
+    }
+
+    /// An answer that cannot change while the command runs.
+    pub async fn for_good<T, F>(&self, key: &str, fetch: impl FnOnce() -> F) -> Result<Arc<T>>
+    where
+        T: Send + Sync + 'static,
+        F: Future<Output = Result<T>>,
+    {
+        self.for_good.get(key, fetch).await
     }
 
     /// Forgets what was read, since something may have changed.

@@ -182,8 +182,8 @@ pub(super) async fn look<T: Listed>(aws: &Aws) -> aws::Result<Vec<(T, Tags)>> {
 }
 
 /// Sends everything to one target group.
-pub(super) fn forward(group: String) -> aws::Result<Action> {
-    Ok(Action::builder().r#type(ActionTypeEnum::Forward).target_group_arn(group).build())
+pub(super) fn forward(group: String) -> Action {
+    Action::builder().r#type(ActionTypeEnum::Forward).target_group_arn(group).build()
 }
 
 /// The one target group that gets everything; empty where it is done otherwise.

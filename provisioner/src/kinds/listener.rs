@@ -49,7 +49,7 @@ impl Resource for Listener {
         let create = create
             .port(self.port.into())
             .protocol(ProtocolEnum::from(self.protocol.as_str()))
-            .default_actions(forward(cx.id(self.group))?)
+            .default_actions(forward(cx.id(self.group)))
             .set_tags(Some(Aws::to_elb(cx.tags)));
         let made = cx.aws.sure::<Self, _, _>(create.send().await)?;
         let arn = made.listeners().first().and_then(|it| it.listener_arn()).unwrap_or_default().to_owned();
@@ -60,7 +60,7 @@ impl Resource for Listener {
     async fn configure(&self, have: &Found<Self>, cx: &Cx<'_>) -> aws::Result<()> {
         let modify = cx.aws.elb.modify_listener().listener_arn(&have.id).port(self.port.into());
         let modify = modify.protocol(ProtocolEnum::from(self.protocol.as_str()));
-        modify.default_actions(forward(cx.id(self.group))?).send().await?;
+        modify.default_actions(forward(cx.id(self.group))).send().await?;
         Ok(())
     }
 

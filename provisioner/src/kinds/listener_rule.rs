@@ -54,7 +54,7 @@ impl Resource for ListenerRule {
         let create = create
             .priority(number(self.priority))
             .conditions(self.condition())
-            .actions(forward(cx.id(self.group))?)
+            .actions(forward(cx.id(self.group)))
             .set_tags(Some(Aws::to_elb(cx.tags)));
         let made = cx.aws.sure::<Self, _, _>(create.send().await)?;
         let arn = made.rules().first().and_then(|it| it.rule_arn()).unwrap_or_default().to_owned();
@@ -66,7 +66,7 @@ impl Resource for ListenerRule {
         let group = cx.id(self.group);
         if self.path != have.spec.path || group != cx.id(have.spec.group) {
             let modify = cx.aws.elb.modify_rule().rule_arn(&have.id);
-            modify.conditions(self.condition()).actions(forward(group)?).send().await?;
+            modify.conditions(self.condition()).actions(forward(group)).send().await?;
         }
         if self.priority != have.spec.priority {
             let pair = RulePriorityPair::builder().rule_arn(&have.id).priority(number(self.priority));

@@ -200,11 +200,11 @@ impl fmt::Display for TargetState {
 /// # Errors
 /// The groups or their targets cannot be read.
 pub async fn all_target_health(aws: &Aws) -> aws::Result<Vec<(String, TargetState)>> {
-    let mut all = Vec::new();
-    for (group, _) in look::<Group>(aws).await?.iter() {
-        let name = group.target_group_name().unwrap_or_default().to_owned();
+    let groups = look::<Group>(aws).await?;
+    let states = groups.iter().map(async |(group, _)| {
+        let name = group.target_group_name().unwrap_or_default();
         let states = target_health(aws, group.target_group_arn().unwrap_or_default()).await?;
-        all.extend(states.into_iter().map(|it| (name.clone(), it)));
-    }
-    Ok(all)
+        Ok::<_, aws::Error>(states.into_iter().map(|it| (name.to_owned(), it)).collect::<Vec<_>>())
+    });
+    Ok(try_join_all(states).await?.concat())
 }
