@@ -64,10 +64,10 @@ impl Resource for Artefact {
         let mut found = Vec::new();
         for it in ours(aws).await?.iter().filter(|it| it.node == ARTEFACTS) {
             for (key, md5) in objects(it, aws).await? {
-                if key.strip_suffix(NAME).is_some_and(|it| it.len() == 64) {
+                if key.strip_suffix(NAME).is_some_and(is_sum) {
                     let bucket = Ref::id(Some(&it.name));
-                    let spec = Artefact { bucket, key, md5, file: PathBuf::new() };
-                    found.push(Found::untagged(&spec.node().to_owned(), &spec.key.clone(), spec));
+                    let spec = Artefact { bucket, key: key.clone(), md5, file: PathBuf::new() };
+                    found.push(Found::untagged(&key[..12], &key, spec));
                 }
             }
         }
@@ -103,6 +103,11 @@ impl Resource for Artefact {
         bucket.client(aws).delete_object().bucket(&bucket.name).key(&have.id).send().await?;
         Ok(())
     }
+}
+
+/// Whether this is a SHA-256 sum as we write it.
+fn is_sum(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|it| it.is_ascii_hexdigit())
 }
 
 /// Lower-case hexadecimal.

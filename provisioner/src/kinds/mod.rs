@@ -7,6 +7,7 @@ mod bucket_policy;
 mod buckets;
 mod db_instance;
 mod db_parameter_group;
+mod db_reading;
 mod db_subnet_group;
 mod default_group;
 mod distribution;
