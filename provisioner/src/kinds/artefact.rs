@@ -11,8 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Bucket,
-    bucket_policy::bucket,
-    buckets::{ARTEFACTS, objects, ours},
+    buckets::{ARTEFACTS, by_name, objects, ours, settled},
 };
 use crate::{
     aws::{self, Aws},
@@ -76,7 +75,7 @@ impl Resource for Artefact {
 
     async fn create(&self, cx: &Cx<'_>) -> aws::Result<String> {
         let name = cx.id(self.bucket);
-        let bucket = bucket(&name, cx.aws).await?;
+        let bucket = settled(&name, cx.aws).await?;
         let unreadable =
             |err: io::Error| aws::Error::refused(format!("reading {}: {err}", self.file.display()));
         let content = tokio::fs::read(&self.file).await.map_err(unreadable)?;
@@ -86,7 +85,7 @@ impl Resource for Artefact {
                 format!("{} has changed since the plan was made; run it again", self.file.display());
             return Err(aws::Error::refused(changed));
         }
-        let put = bucket.client(cx.aws).put_object().bucket(&name).key(&self.key);
+        let put = bucket.uploads(cx.aws).put_object().bucket(&name).key(&self.key);
         let put = put.content_type("application/octet-stream").body(ByteStream::from(content));
         // S3 compares: what was damaged on its way is refused.
         put.checksum_sha256(STANDARD.encode(sum)).send().await?;
@@ -98,8 +97,8 @@ impl Resource for Artefact {
     }
 
     async fn delete(have: &Found<Self>, aws: &Aws) -> aws::Result<()> {
-        let ours = ours(aws).await?;
-        let Some(bucket) = ours.iter().find(|it| it.node == ARTEFACTS) else { return Ok(()) };
+        let Ref::Id(name) = have.spec.bucket else { return Ok(()) };
+        let Some(bucket) = by_name(name, aws).await? else { return Ok(()) };
         bucket.client(aws).delete_object().bucket(&bucket.name).key(&have.id).send().await?;
         Ok(())
     }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{
     Bucket, Distribution,
-    buckets::{OurBucket, ours},
+    buckets::{by_name, ours, settled},
     policy::{self, Statement},
 };
 use crate::{
@@ -86,10 +86,16 @@ impl Resource for BucketPolicy {
 
     async fn create(&self, cx: &Cx<'_>) -> aws::Result<String> {
         let name = cx.id(self.bucket);
-        let bucket = bucket(&name, cx.aws).await?;
+        let bucket = settled(&name, cx.aws).await?;
         let policy = policy::render(&self.statements, |it| cx.text(it));
-        bucket.client(cx.aws).put_bucket_policy().bucket(&name).policy(policy).send().await?;
-        Ok(name)
+        let put = bucket.client(cx.aws).put_bucket_policy().bucket(&name).policy(policy);
+        match put.send().await.map_err(aws::Error::from) {
+            // That the bucket may be public takes a moment to be known.
+            Err(err) if err.message.contains("BlockPublicPolicy") => {
+                Err(aws::Error::not_yet(err.to_string()))
+            }
+            other => other.map(|_| name),
+        }
     }
 
     async fn configure(&self, _have: &Found<Self>, cx: &Cx<'_>) -> aws::Result<()> {
@@ -97,21 +103,10 @@ impl Resource for BucketPolicy {
     }
 
     async fn delete(have: &Found<Self>, aws: &Aws) -> aws::Result<()> {
-        let bucket = bucket(&have.id, aws).await?;
+        let Some(bucket) = by_name(&have.id, aws).await? else { return Ok(()) };
         bucket.client(aws).delete_bucket_policy().bucket(&have.id).send().await?;
         Ok(())
     }
-}
-
-/// One of ours by name; it holds its region.
-pub(super) async fn bucket(name: &str, aws: &Aws) -> aws::Result<OurBucket> {
-    let find = |all: &[OurBucket]| all.iter().find(|it| it.name == name).cloned();
-    if let Some(it) = find(&ours(aws).await?) {
-        return Ok(it);
-    }
-    // Made a moment ago, after this look began.
-    aws.look_again();
-    find(&ours(aws).await?).ok_or_else(|| aws::Error::not_yet(format!("bucket {name} to show up")))
 }
 
 fn distribution_in(statements: &[Statement]) -> Option<Ref<Distribution>> {
