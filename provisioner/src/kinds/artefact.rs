@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     aws::{self, Aws},
-    engine::{Cx, Found, Ref, Resource},
+    engine::{Cx, Found, Output, Ref, Resource},
 };
 
 /// Its id is its key, `<sha256>/lampd`; its node's name the first twelve digits of the sum.
@@ -34,6 +34,9 @@ pub struct Artefact {
 const NAME: &str = "/lampd";
 
 impl Artefact {
+    /// The program's SHA-256 sum in hexadecimal, once it is stored.
+    pub const SHA256: Output<Artefact> = Output::new("sha256");
+
     /// The program in this file.
     ///
     /// # Errors
@@ -66,7 +69,8 @@ impl Resource for Artefact {
                 if key.strip_suffix(NAME).is_some_and(is_sum) {
                     let bucket = Ref::id(Some(&it.name));
                     let spec = Artefact { bucket, key: key.clone(), md5, file: PathBuf::new() };
-                    found.push(Found::untagged(&key[..12], &key, spec));
+                    let artefact = Found::untagged(&key[..12], &key, spec);
+                    found.push(artefact.out(Self::SHA256, key.trim_end_matches(NAME)));
                 }
             }
         }
