@@ -10,5 +10,6 @@ pub mod kinds;
 pub mod stack;
 
 pub mod lock;
+pub mod sweep;
 pub mod timing;
 pub mod ui;

@@ -175,8 +175,8 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
         let remedy = "write [\"Default\"]";
         found.add("scaling.termination_policies", [0; 0], "needs at least one policy", remedy);
     }
-    no_twins("scaling.termination_policies", &scaling.termination_policies, found);
-    no_twins("scaling.suspended_processes", &scaling.suspended_processes, found);
+    found.no_twins("scaling.termination_policies", &scaling.termination_policies);
+    found.no_twins("scaling.suspended_processes", &scaling.suspended_processes);
     let policies = &scaling.termination_policies;
     let last = policies.len().saturating_sub(1);
     if let Some(at) = policies.iter().position(|it| *it == TerminationPolicy::Default).filter(|at| *at < last)
@@ -219,11 +219,5 @@ fn sizes(scaling: &Scaling, found: &mut Findings) {
         let remedy = format!("write a number from {min} to {max}, or change the limits");
         let cause = if desired < min { "scaling.min" } else { "scaling.max" };
         found.add("scaling.desired", desired, rule, remedy).because(cause).related(cause, "this limit");
-    }
-}
-
-fn no_twins<T: PartialEq + std::fmt::Debug>(key: &str, list: &[T], found: &mut Findings) {
-    for at in (1..list.len()).filter(|at| list[..*at].contains(&list[*at])) {
-        found.add(Key::from(key).index(at), &list[at], "is listed twice", "remove one of the two");
     }
 }

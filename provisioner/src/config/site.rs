@@ -137,6 +137,7 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
 
 fn names_and_certificate(site: &Site, found: &mut Findings) {
     let aliases = Key::from("site.aliases");
+    found.no_twins("site.aliases", &site.aliases);
     for (at, name) in site.aliases.iter().enumerate().filter(|it| !is_host_name(it.1)) {
         let rule = "is not a host name of your own";
         found.add(aliases.index(at), name, rule, "write a name such as \"www.example.org\"");

@@ -10,13 +10,13 @@ use crate::{
 };
 
 /// The security groups of the parts that are switched on.
-pub struct Firewall {
-    pub balancers: BTreeMap<Behind, Ref<SecurityGroup>>,
-    pub public_hosts: Option<Ref<SecurityGroup>>,
+pub(super) struct Firewall {
+    pub(super) balancers: BTreeMap<Behind, Ref<SecurityGroup>>,
+    pub(super) public_hosts: Option<Ref<SecurityGroup>>,
     /// Also of the scaling group's hosts.
-    pub private_hosts: Option<Ref<SecurityGroup>>,
-    pub files: Option<Ref<SecurityGroup>>,
-    pub database: Option<Ref<SecurityGroup>>,
+    pub(super) private_hosts: Option<Ref<SecurityGroup>>,
+    pub(super) files: Option<Ref<SecurityGroup>>,
+    pub(super) database: Option<Ref<SecurityGroup>>,
 }
 
 /// Apache, and the agent's index page.
@@ -26,7 +26,7 @@ const HTTPS: u16 = 443;
 const SSH: u16 = 22;
 const NFS: u16 = 2049;
 
-pub fn firewall(s: &mut Stack, c: &Config, net: &Network) -> Firewall {
+pub(super) fn firewall(s: &mut Stack, c: &Config, net: &Network) -> Firewall {
     let mut group = |node: &str, name: &str, description: &str, inbound: Vec<Rule>| {
         let spec =
             SecurityGroup { vpc: net.vpc, name: name.into(), description: description.into(), inbound };

@@ -11,24 +11,24 @@ use crate::{
 };
 
 /// What other parts stand on.
-pub struct Network {
-    pub vpc: Ref<Vpc>,
+pub(super) struct Network {
+    pub(super) vpc: Ref<Vpc>,
     /// Subnets by the lab's name.
     subnets: HashMap<String, Ref<Subnet>>,
     /// Subnets of each tier, in the order of the zones.
-    pub public: Vec<Ref<Subnet>>,
-    pub private: Vec<Ref<Subnet>>,
-    pub database: Vec<Ref<Subnet>>,
+    pub(super) public: Vec<Ref<Subnet>>,
+    pub(super) private: Vec<Ref<Subnet>>,
+    pub(super) database: Vec<Ref<Subnet>>,
 }
 
 impl Network {
     /// The subnet that the lab calls so.
-    pub fn subnet(&self, name: &str) -> Ref<Subnet> {
+    pub(super) fn subnet(&self, name: &str) -> Ref<Subnet> {
         self.subnets[name]
     }
 }
 
-pub fn network(s: &mut Stack, c: &Config) -> Network {
+pub(super) fn network(s: &mut Stack, c: &Config) -> Network {
     let vpc =
         s.add_named("vpc", &c.names.vpc, Vpc { cidr: c.network.vpc_cidr.to_string(), dns_hostnames: true });
     if !c.unsafe_choices.keep_default_group {
