@@ -5,7 +5,7 @@ mod cloud;
 mod kind;
 mod posing;
 
-pub(crate) use cloud::{Fault, cloud, error};
+pub(crate) use cloud::cloud;
 pub(crate) use kind::{Precious, Toy};
 pub(crate) use posing::posing;
 
@@ -38,9 +38,9 @@ pub(crate) fn empty() -> Stack {
 
 impl Stack {
     /// Adds a toy that needs others.
-    pub(crate) fn toy<R: Resource>(&mut self, name: &str, size: u32, needs: &[Ref<Toy<false>>]) -> Ref<R>
+    pub(crate) fn toy<R>(&mut self, name: &str, size: u32, needs: &[Ref<Toy<false>>]) -> Ref<R>
     where
-        R: From<(u32, Vec<Ref<Toy<false>>>)>,
+        R: Resource + From<(u32, Vec<Ref<Toy<false>>>)>,
     {
         self.add(name, R::from((size, needs.to_vec())))
     }
