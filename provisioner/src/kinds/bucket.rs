@@ -46,6 +46,7 @@ impl Bucket {
 
 impl Resource for Bucket {
     const KIND: &'static str = "bucket";
+    const USABLE_AT_ONCE: bool = true;
     const FIXED: &'static [&'static str] = &["name", "region"];
     const PATIENCE: Duration = Duration::from_secs(600);
 
