@@ -1,0 +1,130 @@
+//! One test's world: an empty account, a proxy before it, and a folder with the operator's `lamp.toml`.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::account::Account;
+use crate::lamp::{LIMIT, Run, command, run};
+use crate::moto::Moto;
+use crate::proxy::Proxy;
+use crate::snapshot::Snapshot;
+
+/// Everything that a scenario needs; cleans up behind itself.
+pub struct Lab {
+    pub proxy: Proxy,
+    folder: TempDir,
+    moto: Moto,
+    /// The account before anything was done to it.
+    pub before: Snapshot,
+}
+
+impl Lab {
+    /// An empty account and this configuration; an empty text is the lab itself.
+    pub fn new(config: &str) -> Lab {
+        let moto = Moto::start();
+        let proxy = Proxy::start(moto.address());
+        let folder = TempDir::with_prefix("lamp-").expect("a temporary folder");
+        std::fs::create_dir(folder.path().join("home")).expect("a home");
+        std::fs::write(folder.path().join("lamp.toml"), config).expect("a configuration");
+        let before = moto.account().snapshot();
+        Lab { proxy, folder, moto, before }
+    }
+
+    /// The same operator with another, empty account.
+    pub fn renew(&mut self) {
+        self.proxy.settle();
+        self.proxy.heal();
+        self.moto.reset();
+        self.before = self.moto.account().snapshot();
+        let folder = TempDir::with_prefix("lamp-").expect("a temporary folder");
+        std::fs::create_dir(folder.path().join("home")).expect("a home");
+        std::fs::copy(self.path("lamp.toml"), folder.path().join("lamp.toml")).expect("a configuration");
+        self.folder = folder;
+    }
+
+    /// A path in the operator's folder.
+    pub fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The operator's folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Changes the configuration.
+    pub fn configure(&self, config: &str) {
+        std::fs::write(self.path("lamp.toml"), config).expect("a configuration");
+    }
+
+    /// The emulator itself.
+    pub fn moto(&self) -> &Moto {
+        &self.moto
+    }
+
+    /// Hands and eyes at the console.
+    pub fn account(&self) -> &Account {
+        self.moto.account()
+    }
+
+    /// The account as it is now.
+    pub fn snapshot(&self) -> Snapshot {
+        self.account().snapshot()
+    }
+
+    /// Runs `lamp` with these words to its end.
+    pub fn lamp(&self, words: &str) -> Run {
+        let mark = self.proxy.mark();
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let mut it = run(command(self.folder.path(), &self.proxy.url(), &words), LIMIT, None);
+        self.proxy.settle();
+        it.calls = self.proxy.calls_since(mark);
+        it
+    }
+
+    /// Runs `lamp` and kills it right after its `n`-th mutating call. Its exit code is `None` if it got there.
+    pub fn lamp_killed_after(&self, words: &str, n: usize) -> Run {
+        let mark = self.proxy.mark();
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let pid = self.proxy.kill_after(n);
+        let mut it = run(command(self.folder.path(), &self.proxy.url(), &words), LIMIT, Some(pid));
+        self.proxy.settle();
+        it.calls = self.proxy.calls_since(mark);
+        it
+    }
+
+    /// The lab, built: `up`, which must succeed.
+    #[track_caller]
+    pub fn up(&self) -> Run {
+        self.lamp("--on aws up --yes").ok()
+    }
+
+    /// The lab, removed: `down`, which must succeed.
+    #[track_caller]
+    pub fn down(&self) -> Run {
+        self.lamp("--on aws down --yes").ok()
+    }
+
+    /// Fails unless the account is exactly as it was before the test did anything.
+    #[track_caller]
+    pub fn assert_nothing_left(&self, context: &str) {
+        let left = self.snapshot().not_in(&self.before);
+        assert!(left.is_empty(), "{context}: left behind:\n{}", left.join("\n"));
+        let gone = self.before.not_in(&self.snapshot());
+        assert!(gone.is_empty(), "{context}: gone, but not ours:\n{}", gone.join("\n"));
+    }
+
+    /// Waits until a fact holds; fails the test when it does not within ten seconds.
+    #[track_caller]
+    pub fn eventually(&self, what: &str, holds: impl Fn() -> bool) {
+        for _ in 0..200 {
+            if holds() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("not within ten seconds: {what}");
+    }
+}
