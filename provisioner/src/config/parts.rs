@@ -1,0 +1,48 @@
+//! Which parts of the lab a stack has.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Each part can be left out; what only it needs is left out with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Parts {
+    /// The VPC with its subnets, gateways and routes. When left out: true unless the site is all there is.
+    pub network: bool,
+    /// The bastions in the public subnets, with their load balancer.
+    pub public_hosts: bool,
+    /// The hosts in the private subnets, with their load balancer.
+    pub private_hosts: bool,
+    /// The Auto Scaling group, with its launch template, policy and load balancer.
+    pub scaling_group: bool,
+    /// The shared file system with a mount target per zone.
+    pub files: bool,
+    /// The Multi-AZ database.
+    pub database: bool,
+    /// The database's read replica. When left out: true if there is a database.
+    pub replica: bool,
+    /// The static site: bucket and CloudFront distribution.
+    pub site: bool,
+}
+
+impl Default for Parts {
+    fn default() -> Parts {
+        Parts {
+            network: true,
+            public_hosts: true,
+            private_hosts: true,
+            scaling_group: true,
+            files: true,
+            database: true,
+            replica: true,
+            site: true,
+        }
+    }
+}
+
+impl Parts {
+    /// Whether there is any host, and so need for the role, the parameters and the agent's artefact.
+    pub fn has_hosts(&self) -> bool {
+        self.public_hosts || self.private_hosts || self.scaling_group
+    }
+}

@@ -1,0 +1,7 @@
+//! `lamp`: builds, watches and removes a highly available LAMP site on AWS.
+//!
+//! Data flows one way: configuration → desired stack → observe → plan → apply → report.
+
+pub mod aws;
+pub mod engine;
+pub mod kinds;
