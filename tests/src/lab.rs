@@ -1,6 +1,7 @@
 //! One test's world: an empty account, a proxy before it, and a folder with the operator's `lamp.toml`.
 
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -20,16 +21,52 @@ pub struct Lab {
     pub before: Snapshot,
 }
 
+/// The account after an `up` that nothing disturbed, built once. Ask for it before a test makes its own lab:
+/// both hold an emulator, and there are few.
+pub fn undisturbed() -> &'static Undisturbed {
+    static BUILT: LazyLock<Undisturbed> = LazyLock::new(|| {
+        let lab = Lab::new("");
+        let up = lab.up();
+        let snapshot = lab.snapshot();
+        let down = lab.down();
+        lab.assert_nothing_left("after an undisturbed down");
+        Undisturbed { up, snapshot, down }
+    });
+    &BUILT
+}
+
+/// What `undisturbed` saw.
+pub struct Undisturbed {
+    pub up: Run,
+    pub snapshot: Snapshot,
+    pub down: Run,
+}
+
+/// A folder of an operator: a home, a configuration, and something small in the agent's place.
+fn folder(config: &str) -> TempDir {
+    let folder = TempDir::with_prefix("lamp-").expect("a temporary folder");
+    std::fs::create_dir(folder.path().join("home")).expect("a home");
+    std::fs::write(folder.path().join("lampd"), "#!/bin/sh\n").expect("an agent");
+    std::fs::write(folder.path().join("lamp.toml"), config).expect("a configuration");
+    folder
+}
+
+/// The built agent has eighty megabytes, which nobody needs to upload in every test.
+fn with_agent(config: &str) -> String {
+    if config.contains("[agent]") {
+        config.to_owned()
+    } else {
+        format!("{config}\n[agent]\nbinary = \"lampd\"\n")
+    }
+}
+
 impl Lab {
     /// An empty account and this configuration; an empty text is the lab itself.
     pub fn new(config: &str) -> Lab {
         let moto = Moto::start();
         let proxy = Proxy::start(moto.address());
-        let folder = TempDir::with_prefix("lamp-").expect("a temporary folder");
-        std::fs::create_dir(folder.path().join("home")).expect("a home");
-        std::fs::write(folder.path().join("lamp.toml"), config).expect("a configuration");
         let before = moto.account().snapshot();
-        Lab { proxy, folder, moto, before }
+        Lab { proxy, folder: folder(&with_agent(config)), moto, before }
     }
 
     /// The same operator with another, empty account.
@@ -38,10 +75,8 @@ impl Lab {
         self.proxy.heal();
         self.moto.reset();
         self.before = self.moto.account().snapshot();
-        let folder = TempDir::with_prefix("lamp-").expect("a temporary folder");
-        std::fs::create_dir(folder.path().join("home")).expect("a home");
-        std::fs::copy(self.path("lamp.toml"), folder.path().join("lamp.toml")).expect("a configuration");
-        self.folder = folder;
+        let config = std::fs::read_to_string(self.path("lamp.toml")).expect("a configuration");
+        self.folder = folder(&config);
     }
 
     /// A path in the operator's folder.
@@ -56,7 +91,7 @@ impl Lab {
 
     /// Changes the configuration.
     pub fn configure(&self, config: &str) {
-        std::fs::write(self.path("lamp.toml"), config).expect("a configuration");
+        std::fs::write(self.path("lamp.toml"), with_agent(config)).expect("a configuration");
     }
 
     /// The emulator itself.

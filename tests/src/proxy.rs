@@ -51,7 +51,7 @@ struct State {
 }
 
 struct Rule {
-    matches: Box<dyn Fn(&Call) -> bool + Send>,
+    matches: Box<dyn FnMut(&Call) -> bool + Send>,
     left: usize,
     fault: Fault,
 }
@@ -117,7 +117,7 @@ impl Proxy {
     }
 
     /// The next `times` calls for which `matches` holds meet the fault. Earlier rules go first.
-    pub fn fail_if(&self, times: usize, fault: Fault, matches: impl Fn(&Call) -> bool + Send + 'static) {
+    pub fn fail_if(&self, times: usize, fault: Fault, matches: impl FnMut(&Call) -> bool + Send + 'static) {
         let rule = Rule { matches: Box::new(matches), left: times, fault };
         self.state().rules.push(rule);
     }
@@ -265,9 +265,11 @@ impl Shared {
         let mut state = self.state();
         state.calls.push(call.clone());
         let at = state.calls.len() - 1;
-        if let Some(it) = state.rules.iter_mut().find(|it| it.left > 0 && (it.matches)(call)) {
-            it.left -= 1;
-            return (at, Verdict::Fault(it.fault.clone()));
+        for it in state.rules.iter_mut().filter(|it| it.left > 0) {
+            if (it.matches)(call) {
+                it.left -= 1;
+                return (at, Verdict::Fault(it.fault.clone()));
+            }
         }
         if let Some((code, message)) = state.ages.unknown(call) {
             return (at, Verdict::Answer(Box::new(error(call, 400, code, &message))));

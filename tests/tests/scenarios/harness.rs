@@ -183,7 +183,11 @@ fn the_reader_sees_what_is_left_and_what_is_gone() {
 fn equal_work_in_two_accounts_has_one_shape() {
     let build = |lab: &Lab| {
         let id = lab.account().call("ec2", "create_vpc", vpc("same"))["Vpc"]["VpcId"].clone();
-        lab.account().call("ec2", "create_subnet", json!({ "VpcId": id, "CidrBlock": "10.1.1.0/24", "AvailabilityZone": "ap-northeast-2a" }));
+        lab.account().call(
+            "ec2",
+            "create_subnet",
+            json!({ "VpcId": id, "CidrBlock": "10.1.1.0/24", "AvailabilityZone": "ap-northeast-2a" }),
+        );
         lab.snapshot()
     };
     let mut lab = Lab::new("");
