@@ -3,5 +3,9 @@
 //! Data flows one way: configuration → desired stack → observe → plan → apply → report.
 
 pub mod aws;
+pub mod config;
 pub mod engine;
+pub mod keys;
 pub mod kinds;
+pub mod stack;
+pub mod sweep;

@@ -36,6 +36,8 @@ shapes! {
     aws_sdk_ec2, to_ec2, from_ec2;
     /// Tags as RDS takes them.
     aws_sdk_rds, to_rds, from_rds;
+    /// Tags as Elastic Load Balancing takes them.
+    aws_sdk_elasticloadbalancingv2, to_elb, from_elb;
 }
 
 macro_rules! strict_shapes {
@@ -66,35 +68,18 @@ strict_shapes! {
     aws_sdk_ssm, to_ssm, from_ssm;
 }
 
-/// The two services whose tags have a required key but an optional value.
-macro_rules! half_strict_shapes {
-    ($($(#[$doc:meta])* $module:ident, $to:ident, $from:ident;)*) => {$(
-        impl Aws {
-            $(#[$doc])*
-            pub fn $to(tags: &Tags) -> Result<Vec<$module::types::Tag>> {
-                let build = |(k, v): (&String, &String)| $module::types::Tag::builder().key(k).value(v).build();
-                Ok(tags.iter().map(build).collect::<std::result::Result<_, _>>()?)
-            }
-
-            /// The way back.
-            pub fn $from(tags: &[$module::types::Tag]) -> Tags {
-                tags.iter().map(|it| (it.key().to_owned(), it.value().unwrap_or_default().to_owned())).collect()
-            }
-        }
-    )*};
-}
-
-half_strict_shapes! {
-    /// Tags as Elastic Load Balancing takes them.
-    aws_sdk_elasticloadbalancingv2, to_elb, from_elb;
-    /// Tags as CloudFront takes them.
-    aws_sdk_cloudfront, to_cloudfront, from_cloudfront;
-}
-
 impl Aws {
     /// The filter of every EC2 listing: what belongs to this stack.
     pub fn ours(&self) -> aws_sdk_ec2::types::Filter {
         aws_sdk_ec2::types::Filter::builder().name(format!("tag:{STACK}")).values(&self.stack).build()
+    }
+
+    /// Tags as CloudFront takes them: a required key, an optional value.
+    pub fn to_cloudfront(tags: &Tags) -> Result<aws_sdk_cloudfront::types::Tags> {
+        use aws_sdk_cloudfront::types::{Tag, Tags};
+        let build = |(k, v): (&String, &String)| Tag::builder().key(k).value(v).build();
+        let items = tags.iter().map(build).collect::<std::result::Result<_, _>>()?;
+        Ok(Tags::builder().set_items(Some(items)).build())
     }
 
     /// Tags for an EC2 object at its creation.

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Config;
+use super::findings::Findings;
+use super::key::Key;
 use super::network::Cidr;
 
 /// SSH to the bastions and the operator's keys.
@@ -21,5 +24,21 @@ pub struct Access {
 impl Default for Access {
     fn default() -> Access {
         Access { ssh_from: Vec::new(), key_dir: "keys".into() }
+    }
+}
+
+pub(super) fn check(config: &Config, found: &mut Findings) {
+    let list = Key::from("access.ssh_from");
+    for (at, cidr) in config.access.ssh_from.iter().enumerate() {
+        if cidr.0.prefix_len() == 0 && !config.unsafe_choices.ssh_from_anywhere {
+            let rule = "opens SSH to the whole internet";
+            let remedy =
+                "name your own addresses, or set unsafe_choices.ssh_from_anywhere = true if you mean it";
+            found.add(list.index(at), cidr, rule, remedy);
+        }
+    }
+    if config.access.key_dir.as_os_str().is_empty() {
+        let remedy = "name a folder, such as \"keys\"";
+        found.add("access.key_dir", "", "private keys need a folder", remedy);
     }
 }

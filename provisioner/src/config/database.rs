@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Config;
+use super::findings::Findings;
+
 /// RDS for MySQL. Its identifiers are in [names].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -14,8 +17,10 @@ pub struct Database {
     /// Instance class.
     pub class: String,
     /// Storage (gp3) in GiB.
+    #[schemars(range(min = 20, max = 65536))]
     pub storage_gib: u32,
     /// Limit to which storage may grow by itself, in GiB; 0: it does not.
+    #[schemars(range(min = 0, max = 65536))]
     pub storage_max_gib: u32,
     /// A standby in another zone that takes over when the primary fails.
     pub multi_az: bool,
@@ -26,10 +31,13 @@ pub struct Database {
     /// File with the main user's password, relative to this file. When left out a password is
     /// generated; either way it goes to the Parameter Store encrypted and is never shown.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"password.txt")]
     pub password_file: Option<PathBuf>,
     /// TCP port.
+    #[schemars(range(min = 1150, max = 65535))]
     pub port: u16,
     /// Days that automatic backups are kept; a replica needs at least 1.
+    #[schemars(range(min = 0, max = 35))]
     pub backup_days: u32,
     /// Logs that are exported to CloudWatch: "general", "error", "slowquery", "audit".
     pub log_exports: Vec<LogExport>,
@@ -79,4 +87,132 @@ pub enum LogExport {
     Error,
     General,
     Slowquery,
+}
+
+impl Database {
+    /// The password of `password_file`; `None` if one is to be generated.
+    ///
+    /// # Errors
+    /// Why it cannot be used, in words that do not contain it.
+    pub fn password(&self) -> Result<Option<String>, String> {
+        let Some(file) = &self.password_file else { return Ok(None) };
+        let text = std::fs::read_to_string(file).map_err(|err| format!("cannot be read: {err}"))?;
+        let password = text.trim_end_matches(['\r', '\n']);
+        match is_password(password) {
+            true => Ok(Some(password.to_owned())),
+            false => {
+                Err("RDS for MySQL wants 8 to 41 printable ASCII characters without /, \", @ and space"
+                    .into())
+            }
+        }
+    }
+}
+
+fn is_password(text: &str) -> bool {
+    (8..=41).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic() && !"/\"@".contains(c))
+}
+
+/// Words that neither a database nor a user of RDS for MySQL may be called: the server's own and the
+/// commonest of SQL.
+const RESERVED: [&str; 22] = [
+    "mysql",
+    "sys",
+    "information_schema",
+    "performance_schema",
+    "innodb",
+    "rdsadmin",
+    "rdsrepladmin",
+    "root",
+    "select",
+    "table",
+    "database",
+    "schema",
+    "user",
+    "group",
+    "order",
+    "index",
+    "key",
+    "keys",
+    "grant",
+    "limit",
+    "where",
+    "values",
+];
+
+pub(super) fn check(config: &Config, found: &mut Findings) {
+    let database = &config.database;
+    class("database.class", &database.class, found);
+    class("database.replica_class", &database.replica_class, found);
+    version(&database.engine_version, found);
+    word("database.name", &database.name, 64, "labvpcrds", found);
+    word("database.user", &database.user, 16, "admin", found);
+    if config.parts.replica && database.backup_days == 0 {
+        let rule = "a read replica needs automatic backups of its source";
+        let remedy = "set database.backup_days to 1 or more, or parts.replica = false";
+        found.add("database.backup_days", 0, rule, remedy).related("parts.replica", "wanted here");
+    }
+    let (storage, limit) = (database.storage_gib, database.storage_max_gib);
+    // RDS refuses a limit that leaves less than a tenth to grow.
+    if limit != 0 && u64::from(limit) * 10 < u64::from(storage) * 11 {
+        let least = (u64::from(storage) * 11).div_ceil(10);
+        let rule = format!("leaves storage of {storage} GiB less than 10 % to grow");
+        let remedy = format!("write at least {least}, or 0 for no growth");
+        found.add("database.storage_max_gib", limit, rule, remedy).related("database.storage_gib", "storage");
+    }
+    if !config.zones.contains(&database.replica_zone) && found.is_usable("zones") {
+        let rule = "is not one of the stack's zones";
+        let remedy = format!("write one of {}", config.zones.join(", "));
+        found
+            .add("database.replica_zone", &database.replica_zone, rule, remedy)
+            .because("zones")
+            .related("zones", "the zones");
+    }
+    let logs = &database.log_exports;
+    if let Some(at) = (1..logs.len()).find(|at| logs[..*at].contains(&logs[*at])) {
+        let key = super::key::Key::from("database.log_exports").index(at);
+        found.add(key, logs[at], "is listed twice", "remove one of the two");
+    }
+}
+
+fn class(key: &str, class: &str, found: &mut Findings) {
+    let parts: Vec<&str> = class.split('.').collect();
+    let fits = |it: &str| it.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    let is_class = matches!(parts.as_slice(), ["db", family, size]
+        if family.contains(|c: char| c.is_ascii_digit()) && fits(family) && !size.is_empty() && fits(size));
+    let remedy = "write \"db.t3.micro\" or \"db.t4g.micro\", for example";
+    if !is_class {
+        found.add(key, class, "is not a class of database instances", remedy);
+    } else if ["db.t1.", "db.t2.", "db.m1.", "db.m2.", "db.m3."].iter().any(|it| class.starts_with(it)) {
+        found.add(key, class, "is of a generation that RDS has withdrawn", remedy);
+    }
+}
+
+fn version(version: &str, found: &mut Findings) {
+    let numbers: Option<Vec<u32>> = version.split('.').map(|it| it.parse().ok()).collect();
+    let remedy = "write \"8.4\" for the newest of that series, or one release such as \"8.4.6\"";
+    match numbers.as_deref() {
+        Some([major, minor] | [major, minor, _]) if (*major, *minor) >= (8, 4) => {}
+        Some([_, _] | [_, _, _]) => {
+            let rule = "has left RDS's standard support (8.0 did on 2026-07-31), and extended support is switched off";
+            found.add("database.engine_version", version, rule, remedy);
+        }
+        _ => drop(found.add("database.engine_version", version, "is not a version of MySQL", remedy)),
+    }
+}
+
+fn word(key: &str, text: &str, longest: usize, example: &str, found: &mut Findings) {
+    let fits = text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.len() <= longest
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !fits {
+        let rule = format!("RDS wants 1 to {longest} letters, digits and underscores, with a letter first");
+        found.add(key, text, rule, format!("write a name such as {example:?}"));
+    } else if RESERVED.contains(&text.to_ascii_lowercase().as_str()) {
+        found.add(
+            key,
+            text,
+            "is a word that MySQL keeps for itself",
+            format!("write another, such as {example:?}"),
+        );
+    }
 }

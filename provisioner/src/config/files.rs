@@ -3,6 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Config;
+use super::findings::Findings;
+
 /// EFS, mounted by every host at /var/www/html/efs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -12,6 +15,7 @@ pub struct Files {
     /// "bursting" (grows with what is stored), "elastic" (pay per use) or "provisioned".
     pub throughput_mode: ThroughputMode,
     /// MiB/s for "provisioned"; 0 otherwise.
+    #[schemars(range(min = 0, max = 3414))]
     pub provisioned_mibps: u32,
     /// Automatic daily backups (AWS Backup).
     pub backups: bool,
@@ -56,4 +60,27 @@ pub enum ThroughputMode {
 pub enum Transport {
     Tls,
     Nfs,
+}
+
+pub(super) fn check(config: &Config, found: &mut Findings) {
+    let files = &config.files;
+    if files.performance_mode == PerformanceMode::MaxIo && files.throughput_mode == ThroughputMode::Elastic {
+        let rule = "EFS has no maxIO with elastic throughput";
+        let remedy = "write \"generalPurpose\", or throughput_mode = \"bursting\"";
+        found
+            .add("files.performance_mode", "maxIO", rule, remedy)
+            .because("files.throughput_mode")
+            .related("files.throughput_mode", "elastic here");
+    }
+    let provisioned = files.throughput_mode == ThroughputMode::Provisioned;
+    if provisioned && files.provisioned_mibps == 0 {
+        let rule = "provisioned throughput needs its number of MiB/s";
+        let remedy = "set files.provisioned_mibps, such as 10, or throughput_mode = \"bursting\"";
+        found.add("files.provisioned_mibps", 0, rule, remedy).because("files.throughput_mode");
+    }
+    if !provisioned && files.provisioned_mibps != 0 {
+        let rule = "has no meaning unless throughput is provisioned";
+        let remedy = "set files.throughput_mode = \"provisioned\", or remove this";
+        found.add("files.provisioned_mibps", files.provisioned_mibps, rule, remedy);
+    }
 }

@@ -1,10 +1,10 @@
 //! `lamp.toml` as typed values: every default is the lab's, an empty file is the lab.
 
+// The values, section by section, each with its rules.
 mod access;
 mod agent;
 mod balancers;
 mod database;
-mod derived;
 mod files;
 mod hosts;
 mod names;
@@ -12,7 +12,23 @@ mod network;
 mod parts;
 mod scaling;
 mod site;
+mod tags;
 mod unsafe_choices;
+// What follows from them.
+mod derived;
+// From text to values, with all mistakes at once.
+mod aws_names;
+mod defaults;
+mod findings;
+mod issue;
+mod key;
+mod load;
+mod shape;
+mod used_names;
+// And back to text.
+mod init;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
@@ -26,6 +42,9 @@ pub use database::{Database, LogExport};
 pub use derived::{Behind, EntrancePlan, HostPlan, NatPlan, SubnetPlan, Tier};
 pub use files::{Files, PerformanceMode, ThroughputMode, Transport};
 pub use hosts::Hosts;
+pub use init::{schema, template};
+pub use issue::{ConfigErrors, Issue};
+pub use load::{load, parse};
 pub use names::Names;
 pub use network::{Cidr, Nat, Network};
 pub use parts::Parts;

@@ -3,6 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Config;
+use super::findings::Findings;
+
 /// Each part can be left out; what only it needs is left out with it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -44,5 +47,31 @@ impl Parts {
     /// Whether there is any host, and so need for the role, the parameters and the agent's artefact.
     pub fn has_hosts(&self) -> bool {
         self.public_hosts || self.private_hosts || self.scaling_group
+    }
+}
+
+/// Parts that cannot be without one another.
+pub(super) fn check(config: &Config, found: &mut Findings) {
+    let parts = &config.parts;
+    if parts.replica && !parts.database {
+        let rule = "a read replica needs the database that it copies";
+        let remedy = "set parts.database = true or parts.replica = false";
+        found.add("parts.replica", true, rule, remedy).related("parts.database", "switched off here");
+    }
+    let inside = [
+        ("public_hosts", parts.public_hosts),
+        ("private_hosts", parts.private_hosts),
+        ("scaling_group", parts.scaling_group),
+        ("files", parts.files),
+        ("database", parts.database),
+    ];
+    let inside: Vec<&str> = inside.into_iter().filter(|it| it.1).map(|it| it.0).collect();
+    if !parts.network && !inside.is_empty() {
+        let remedy = format!("set parts.network = true, or switch off {}", inside.join(", "));
+        found.add("parts.network", false, "the other parts need the network to stand in", remedy);
+    }
+    if !parts.network && !parts.site && inside.is_empty() {
+        let rule = "nothing is left to build";
+        found.add("parts.network", false, rule, "set parts.network = true or parts.site = true");
     }
 }

@@ -83,7 +83,7 @@ pub async fn apply(
     aws: &Aws,
     events: &Events,
     stop: &Stop,
-) -> Report {
+) -> (Report, Observed) {
     let run = Run { stack, aws, events, reader: Reader::new(aws), observed: Mutex::new(observed) };
     let ends = walk(&stack.needs(), stop, |index| run.visit(index)).await;
     let mut report = Report::default();
@@ -108,7 +108,7 @@ pub async fn apply(
     if report.is_ok() && !unwanted.is_empty() {
         report.nodes.extend(destroy(&unwanted, kinds, aws, events, stop).await.nodes);
     }
-    report
+    (report, run.observed.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 struct Run<'a> {
