@@ -1,25 +1,38 @@
-"""Judges prowler's findings: nothing critical, nothing high without an accepted reason."""
+"""Judges prowler's findings: those that were not there before the stack was, unless accepted with a reason.
+
+Usage: audit.py before.json after.json accepted.txt
+"""
 
 import json
 import sys
 
-found = [it for it in json.load(open(sys.argv[1])) if it["status_code"] == "FAIL"]
+
+def findings(path):
+    """What failed, by check and resource."""
+    out = {}
+    for it in json.load(open(path)):
+        if it["status_code"] != "FAIL":
+            continue
+        resource = ", ".join(r.get("uid") or r.get("name", "") for r in it.get("resources", []))
+        out[it["metadata"]["event_code"], resource] = it
+    return out
+
+
+before, after = findings(sys.argv[1]), findings(sys.argv[2])
 accepted = {}
-for line in open(sys.argv[2]):
+for line in open(sys.argv[3]):
     check, _, reason = line.partition("#")
     if check.strip():
         accepted[check.strip()] = reason.strip()
 
-bad = []
-for it in found:
-    check = it["metadata"]["event_code"]
-    severity = it["severity"]
-    resource = ", ".join(r.get("uid") or r.get("name", "") for r in it.get("resources", []))
-    line = f"{severity:<9} {check}: {it['status_detail']} ({resource})"
-    if check in accepted and severity != "Critical":
-        print(f"accepted  {line}\n          {accepted[check]}")
+bad = 0
+caused = {key: it for key, it in after.items() if key not in before}
+for (check, resource), it in sorted(caused.items()):
+    line = f"{it['severity']:<9} {check}: {it['status_detail']} ({resource})"
+    if check in accepted and it["severity"] != "Critical":
+        print(f"accepted: {line}\n          {accepted[check]}")
     else:
-        bad.append(line)
-print(f"{len(found)} findings that are high or critical, {len(bad)} of them not accepted")
-print("\n".join(bad))
+        bad += 1
+        print(line)
+print(f"{len(caused)} critical or high findings that the stack causes, {bad} of them not accepted")
 sys.exit(bool(bad))
