@@ -22,5 +22,7 @@ mod lock;
 mod neighbours;
 #[path = "scenarios/teardown.rs"]
 mod teardown;
+#[path = "scenarios/tidy.rs"]
+mod tidy;
 #[path = "scenarios/up.rs"]
 mod up;
