@@ -163,3 +163,10 @@ impl Lab {
         panic!("not within ten seconds: {what}");
     }
 }
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        // A deletion that is still to come must not hit the next test's account.
+        self.proxy.settle();
+    }
+}

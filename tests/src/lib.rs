@@ -14,6 +14,7 @@ pub mod child;
 pub mod fault;
 pub mod lab;
 pub mod lamp;
+pub mod leaving;
 pub mod moto;
 pub mod proxy;
 pub mod slow;

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 
 use crate::call::Call;
 use crate::fault::{Fault, error};
+use crate::leaving::Leaving;
 use crate::slow::{Ages, Slow};
 
 type Answer = Response<Full<Bytes>>;
@@ -48,6 +49,7 @@ struct State {
     rules: Vec<Rule>,
     kill: Option<Kill>,
     ages: Ages,
+    leaving: Leaving,
 }
 
 struct Rule {
@@ -66,10 +68,18 @@ struct Kill {
 
 /// What to do with one call, decided under the lock when it arrives.
 enum Verdict {
-    Pass { last: Option<watch::Receiver<Option<i32>>> },
+    Pass {
+        last: Option<watch::Receiver<Option<i32>>>,
+    },
     KillFirst(watch::Receiver<Option<i32>>),
     Fault(Fault),
     Answer(Box<Answer>),
+    /// Accepted at once; takes effect later.
+    Later {
+        answer: Box<Answer>,
+        id: String,
+        after: Duration,
+    },
 }
 
 impl Proxy {
@@ -246,6 +256,18 @@ impl Shared {
             }
             Verdict::KillFirst(pid) => Err(kill(pid).await),
             Verdict::Answer(answer) => Ok(*answer),
+            Verdict::Later { answer, id, after } => {
+                let shared = self.clone();
+                shared.in_flight.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(async move {
+                    tokio::time::sleep(after).await;
+                    // Whether it went is for the next listing to say.
+                    let _ = shared.forward(parts, body).await;
+                    shared.state().leaving.ends(&id);
+                    shared.in_flight.fetch_sub(1, Ordering::SeqCst);
+                });
+                Ok(*answer)
+            }
             Verdict::Fault(Fault::Dropped) => Err(Gone),
             Verdict::Fault(Fault::AnswerLost) => self.forward(parts, body).await.and(Err(Gone)),
             Verdict::Fault(Fault::Late(span)) => {
@@ -279,6 +301,19 @@ impl Shared {
             let message = format!("DB Instance {source} is not in the available state.");
             return (at, Verdict::Answer(Box::new(error(call, 400, "InvalidDBInstanceState", &message))));
         }
+        if let Some(answer) = state.leaving.refuses(call) {
+            return (at, Verdict::Answer(Box::new(answer)));
+        }
+        let after = state.ages.deletion();
+        if !after.is_zero()
+            && let Some((id, answer)) = state.leaving.begins(call)
+        {
+            let answer = Box::new(answer);
+            return (
+                at,
+                if id.is_empty() { Verdict::Answer(answer) } else { Verdict::Later { answer, id, after } },
+            );
+        }
         let Some(kill) = state.kill.as_mut().filter(|_| call.mutating) else {
             return (at, Verdict::Pass { last: None });
         };
@@ -300,7 +335,8 @@ impl Shared {
             Ok(text) if parts.status.is_success() => {
                 let mut state = self.state();
                 state.ages.note(call, text);
-                Bytes::from(state.ages.edit(call, text.to_owned()))
+                let text = state.ages.edit(call, text.to_owned());
+                Bytes::from(state.leaving.edit(call, text))
             }
             _ => body,
         };

@@ -15,6 +15,8 @@ pub struct Slow {
     pub database: Duration,
     pub files: Duration,
     pub image: Duration,
+    /// How long databases, NAT gateways, mount targets and load balancers take to go.
+    pub deletion: Duration,
 }
 
 /// What was made when, and how long that matters.
@@ -41,6 +43,11 @@ impl Ages {
     /// From now on, with these spans.
     pub fn new(slow: Slow) -> Ages {
         Ages { slow, born: HashMap::new() }
+    }
+
+    /// How long deletions take.
+    pub fn deletion(&self) -> Duration {
+        self.slow.deletion
     }
 
     /// Remembers what an answer says was made.
@@ -162,7 +169,7 @@ fn without_items(xml: &str, drop: impl Fn(&str) -> bool) -> String {
 }
 
 /// Rewrites every outermost `<tag>…</tag>` of a listing.
-fn map_items(xml: &str, tag: &str, edit: impl Fn(&str) -> Option<String>) -> String {
+pub(crate) fn map_items(xml: &str, tag: &str, edit: impl Fn(&str) -> Option<String>) -> String {
     let (open, close) = (format!("<{tag}>"), format!("</{tag}>"));
     let mut out = String::with_capacity(xml.len());
     let mut rest = xml;

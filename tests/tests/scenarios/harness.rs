@@ -168,6 +168,32 @@ fn what_is_new_is_unknown_for_a_while_and_then_pending_for_a_while() {
 }
 
 #[test]
+fn what_leaves_is_listed_and_holds_others_until_it_is_gone() {
+    let lab = Lab::new("");
+    let it = caller(&lab);
+    lab.proxy.slow(Slow { deletion: Duration::from_secs(2), ..Slow::default() });
+    let database =
+        json!({ "DBInstanceIdentifier": "a", "DBInstanceClass": "db.t3.micro", "Engine": "mysql" });
+    it.call("rds", "create_db_instance", database);
+    it.call("rds", "delete_db_instance", json!({ "DBInstanceIdentifier": "a", "SkipFinalSnapshot": true }));
+    let status = || {
+        let found = it.call("rds", "describe_db_instances", json!({}));
+        found["DBInstances"][0]["DBInstanceStatus"].as_str().unwrap_or("gone").to_owned()
+    };
+    assert_eq!(status(), "deleting");
+    let group = json!({ "DBSubnetGroupName": "g" });
+    assert_eq!(
+        it.try_call("rds", "delete_db_subnet_group", group.clone()).unwrap_err().code,
+        "InvalidDBSubnetGroupStateFault"
+    );
+    lab.eventually("it is gone", || status() == "gone");
+    assert_eq!(
+        it.try_call("rds", "delete_db_subnet_group", group).unwrap_err().code,
+        "DBSubnetGroupNotFoundFault"
+    );
+}
+
+#[test]
 fn the_reader_sees_what_is_left_and_what_is_gone() {
     let lab = Lab::new("");
     lab.assert_nothing_left("at first");

@@ -1,6 +1,9 @@
 //! `down` takes everything away, in an order that AWS accepts, and says what holds the rest.
 
+use std::time::Duration;
+
 use scenarios::lab::undisturbed;
+use scenarios::slow::Slow;
 use scenarios::{Call, Fault, Lab};
 
 /// Where in the log a call of this name (and with this text) came; all of them.
@@ -85,6 +88,15 @@ fn what_is_held_for_a_while_is_waited_for() {
     let down = lab.down();
     assert!(!down.text().contains("lack the permission"), "AuthFailure on ReleaseAddress is none: {down}");
     lab.assert_nothing_left("after a down that had to wait");
+}
+
+#[test]
+fn what_takes_time_to_go_is_waited_for_in_the_right_order() {
+    let lab = Lab::new("");
+    lab.up();
+    lab.proxy.slow(Slow { deletion: Duration::from_secs(3), ..Slow::default() });
+    lab.down();
+    lab.assert_nothing_left("after a slow down");
 }
 
 #[test]
