@@ -4,7 +4,7 @@ use std::{os::unix::process::CommandExt, path::Path};
 
 use anyhow::{Context, bail};
 
-use super::session::Session;
+use super::{Exit, Session};
 use crate::{
     cli::{DEFAULT_FILE, Global},
     engine::{Observed, Seen},
@@ -18,7 +18,7 @@ pub async fn ssh(
     global: &Global,
     host: Option<String>,
     command: Vec<String>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Exit> {
     let c = &session.config;
     if c.access.ssh_from.is_empty() && !c.unsafe_choices.ssh_from_anywhere {
         bail!(
