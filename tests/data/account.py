@@ -56,6 +56,13 @@ def ec2(region):
         return pages("ec2", operation, key, region, **arguments)
 
     instances = [i for r in listing("describe_instances", "Reservations") for i in r["Instances"]]
+    ended = {it["InstanceId"] for it in instances if it["State"]["Name"] == "terminated"}
+    # moto keeps the volumes of a scaling group's instances, attached to what has ended.
+    volumes = [
+        it
+        for it in listing("describe_volumes", "Volumes")
+        if not any(a["InstanceId"] in ended for a in it["Attachments"])
+    ]
     templates = listing("describe_launch_templates", "LaunchTemplates")
     for it in templates:
         it["Versions"] = pages(
@@ -75,7 +82,7 @@ def ec2(region):
         "instance": [it for it in instances if it["State"]["Name"] != "terminated"],
         "image": listing("describe_images", "Images", Owners=["self"]),
         "snapshot": listing("describe_snapshots", "Snapshots", OwnerIds=["self"]),
-        "volume": listing("describe_volumes", "Volumes"),
+        "volume": volumes,
         "network-acl": [it for it in listing("describe_network_acls", "NetworkAcls") if not it["IsDefault"]],
         "launch-template": templates,
     }
@@ -148,8 +155,12 @@ def database(region):
     subnet_groups = pages("rds", "describe_db_subnet_groups", "DBSubnetGroups", region)
     for it in subnet_groups:
         it["TagList"] = client("rds", region).list_tags_for_resource(ResourceName=it["DBSubnetGroupArn"])["TagList"]
+    instances = pages("rds", "describe_db_instances", "DBInstances", region)
+    for it in instances:
+        # It moves by itself.
+        it.pop("LatestRestorableTime", None)
     return {
-        "database": pages("rds", "describe_db_instances", "DBInstances", region),
+        "database": instances,
         "db-subnet-group": subnet_groups,
         "db-parameter-group": groups,
         "db-snapshot": pages("rds", "describe_db_snapshots", "DBSnapshots", region),

@@ -114,12 +114,29 @@ fn the_values_of_the_lab_are_set_and_the_unsafe_ones_are_not() {
         account.one("scaling-group", "lab-vpc-asg"),
         json!({ "MinSize": 2, "MaxSize": 4, "DesiredCapacity": 2, "HealthCheckGracePeriod": 60 }),
     );
-    for it in account.all("instance") {
-        let name = it["Tags"].to_string();
-        assert_eq!(it["MetadataOptions"]["HttpTokens"], "required", "IMDSv2 of {name}");
+    // moto's scaling group does not pass these on from the template, which is looked at below.
+    let hosts = account.all("instance").iter().filter(|it| !it["Tags"].to_string().contains("asg-ec2"));
+    for it in hosts {
+        assert_eq!(it["MetadataOptions"]["HttpTokens"], "required", "IMDSv2 of {it}");
+        assert_eq!(it["MetadataOptions"]["HttpPutResponseHopLimit"], 1, "{it}");
+        let volumes = account
+            .all("volume")
+            .iter()
+            .filter(|volume| volume["Attachments"][0]["InstanceId"] == it["InstanceId"]);
+        for volume in volumes {
+            assert_eq!(
+                (&volume["Encrypted"], &volume["VolumeType"]),
+                (&json!(true), &json!("gp3")),
+                "{volume}"
+            );
+        }
     }
-    for it in account.all("volume") {
-        assert_eq!(it["Encrypted"], true, "{it}");
+    let template = &account.all("launch-template")[0]["Versions"][0]["LaunchTemplateData"];
+    assert_eq!(template["MetadataOptions"]["HttpTokens"], "required", "{template}");
+    assert_eq!(template["MetadataOptions"]["HttpPutResponseHopLimit"], 1, "{template}");
+    for it in template["BlockDeviceMappings"].as_array().unwrap() {
+        assert_eq!(it["Ebs"]["Encrypted"], true, "{it}");
+        assert_eq!(it["Ebs"]["DeleteOnTermination"], true, "{it}");
     }
     for it in account.all("bucket") {
         assert!(it["Public"].as_object().is_some_and(|it| it.values().all(|it| it == true)), "private: {it}");
@@ -179,7 +196,7 @@ fn a_second_up_changes_nothing_and_plan_is_empty() {
     let again = lab.up();
     assert!(again.changes().is_empty(), "nothing to do, and yet {:?}", again.changes());
     assert_eq!(lab.snapshot().not_in(&built), [""; 0]);
-    lab.lamp("--on aws status").ok();
+    lab.lamp("--on aws status").ok().says(&["lab-vpc-alb-public", "lab-vpc-rds"]);
 }
 
 #[test]
