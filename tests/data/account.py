@@ -177,6 +177,8 @@ def files(region):
         for t in pages("efs", "describe_mount_targets", "MountTargets", region, FileSystemId=it["FileSystemId"])
     ]
     for it in systems:
+        # It moves by itself.
+        it.pop("SizeInBytes", None)
         it["Policy"] = optional(lambda it=it: json.loads(efs.describe_file_system_policy(FileSystemId=it["FileSystemId"])["Policy"]))
         it["Backup"] = optional(lambda it=it: efs.describe_backup_policy(FileSystemId=it["FileSystemId"])["BackupPolicy"])
     return {"file-system": systems, "mount-target": targets}

@@ -35,10 +35,11 @@ const OWN_IDS: [(&str, &str); 22] = [
 ];
 
 /// Fields that AWS fills in anew every time: times, addresses, generated names and what follows from them.
-const PASSING: [&str; 46] = [
+const PASSING: [&str; 53] = [
     "AssociationId",
     "AttachTime",
     "Attachment",
+    "AutoScalingGroupARN",
     "AttachmentId",
     "AvailabilityZoneId",
     "BlockDeviceMappings",
@@ -55,8 +56,10 @@ const PASSING: [&str; 46] = [
     "ETag",
     "InProgressInvalidationBatches",
     "InstanceCreateTime",
+    "InstanceProfileId",
     "IpAddress",
     "KeyFingerprint",
+    "KmsKeyId",
     "LastModified",
     "LastModifiedDate",
     "LastModifiedTime",
@@ -70,6 +73,7 @@ const PASSING: [&str; 46] = [
     "NetworkInterfaceOwnerId",
     "NetworkInterfaces",
     "NextInvocationTime",
+    "OriginalSnapshotCreateTime",
     "PrivateDnsName",
     "PrivateIp",
     "PrivateIpAddress",
@@ -77,11 +81,14 @@ const PASSING: [&str; 46] = [
     "PublicDnsName",
     "PublicIp",
     "PublicIpAddress",
+    "RoleId",
     "RuleArn",
     "SnapshotCreateTime",
     "StartTime",
     "UsageOperationUpdateTime",
+    "UserId",
     "Version",
+    "creationTime",
 ];
 
 impl Snapshot {
@@ -137,7 +144,9 @@ impl Snapshot {
         }
         let mut out = Vec::new();
         for (kind, found) in &self.0 {
-            out.extend(found.iter().map(|it| format!("{kind}: {}", plain(it, &labels))));
+            // RDS makes these when it likes, and names them by the minute.
+            let counted = found.iter().filter(|it| it["SnapshotType"] != "automated");
+            out.extend(counted.map(|it| format!("{kind}: {}", plain(it, &labels))));
         }
         out.sort();
         out
@@ -207,6 +216,9 @@ fn relabel(text: &str, labels: &BTreeMap<String, String>) -> String {
     if let Some(label) = labels.get(text) {
         return label.clone();
     }
+    if text.ends_with(".cloudfront.net") {
+        return "….cloudfront.net".to_owned();
+    }
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while !rest.is_empty() {
@@ -224,8 +236,12 @@ fn relabel_word(word: &str, labels: &BTreeMap<String, String>) -> String {
     if let Some(label) = labels.get(word) {
         return label.clone();
     }
-    let is_random = |it: &str| it.len() >= 8 && it.bytes().all(|b| b.is_ascii_hexdigit());
+    let is_hex = |it: &str| it.bytes().all(|b| b.is_ascii_hexdigit());
+    let is_random = |it: &str| it.len() >= 8 && is_hex(it);
     match word.rsplit_once('-') {
+        Some((stem, tail)) if labels.contains_key(tail) => format!("{stem}-{}", labels[tail]),
+        // A UUID is five of these.
+        Some(_) if word.len() == 36 && word.split('-').all(|it| is_hex(it)) => "…".to_owned(),
         Some((kind, tail)) if is_random(tail) => format!("{kind}-…"),
         // Load balancers' ARNs end in sixteen random digits.
         _ if word.len() == 16 && is_random(word) => "…".to_owned(),

@@ -71,7 +71,8 @@ async fn alive(kind: &str, aws: &Aws) -> aws::Result<Option<Vec<String>>> {
         }),
         "natgateway" | "nat-gateway" => {
             let seen = ec2.describe_nat_gateways().filter(aws.ours()).send().await?;
-            let alive = seen.nat_gateways().iter().filter(|it| it.state() != Some(&NatGatewayState::Deleted));
+            let ours = seen.nat_gateways().iter().filter(|it| aws.is_ours(&Aws::from_ec2(it.tags())));
+            let alive = ours.filter(|it| it.state() != Some(&NatGatewayState::Deleted));
             alive.filter_map(|it| it.nat_gateway_id()).map(str::to_owned).collect()
         }
         "instance" => {

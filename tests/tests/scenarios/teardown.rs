@@ -37,7 +37,8 @@ fn down_goes_in_the_order_that_aws_demands() {
         (("cloudfront:UpdateDistribution", ""), ("cloudfront:DeleteDistribution", "")),
         (("cloudfront:DeleteDistribution", ""), ("cloudfront:DeleteOriginAccessControl", "")),
         (("iam:RemoveRoleFromInstanceProfile", ""), ("iam:DeleteInstanceProfile", "")),
-        (("iam:DeleteInstanceProfile", ""), ("iam:DeleteRole", "")),
+        (("iam:RemoveRoleFromInstanceProfile", ""), ("iam:DeleteRole", "")),
+        (("iam:DeleteRolePolicy", ""), ("iam:DeleteRole", "")),
     ] {
         let (before, after) = (when(calls, first.0, first.1), when(calls, then.0, then.1));
         assert!(!before.is_empty() && !after.is_empty(), "{first:?} and {then:?} are called");
