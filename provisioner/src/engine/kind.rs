@@ -4,6 +4,7 @@
 use std::{fmt, time::Duration};
 
 use futures::future::BoxFuture;
+use shared::tags::STACK;
 
 use super::{
     Resource, Seen,
@@ -46,8 +47,13 @@ impl Kind {
         }
     }
 
+    /// What belongs to the stack. What says that it is another stack's is left out, whatever the endpoint
+    /// makes of a filter: it would be removed as no longer wanted.
     pub async fn list(&self, aws: &Aws) -> aws::Result<Vec<Seen>> {
-        (self.list)(aws).await
+        let mut seen = (self.list)(aws).await?;
+        let owner = |it: &Seen| it.tags.as_ref().and_then(|it| it.get(STACK)).cloned();
+        seen.retain(|it| owner(it).is_none_or(|it| it == aws.stack));
+        Ok(seen)
     }
 
     pub async fn delete(&self, seen: &Seen, aws: &Aws) -> aws::Result<()> {
