@@ -86,3 +86,23 @@ impl Forecast {
         ends.into_iter().max()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::Config,
+        engine::toys::{planned, play, posing, up},
+        stack::stack,
+    };
+
+    #[test]
+    fn what_is_as_wanted_costs_no_time() {
+        play(async {
+            let lab = posing(&stack(&Config::default()));
+            up(&lab).await;
+            let forecast = forecast(&lab, &planned(&lab).await);
+            assert_eq!((forecast.total, forecast.work(), forecast.chain.len()), (Duration::ZERO, 0, 0));
+        });
+    }
+}

@@ -89,6 +89,13 @@ impl Aws {
         Ok(Self::from_sdk(stack, &sdk, &connect.region, endpoint))
     }
 
+    /// Clients that reach nothing, for tests that never call.
+    #[cfg(test)]
+    pub(crate) fn unreachable(stack: &str) -> Aws {
+        let sdk = SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build();
+        Self::from_sdk(stack, &sdk, "ap-northeast-2", None)
+    }
+
     fn from_sdk(stack: &str, sdk: &SdkConfig, region: &str, endpoint: Option<String>) -> Aws {
         macro_rules! client {
             ($module:ident) => {
