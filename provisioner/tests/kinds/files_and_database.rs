@@ -100,6 +100,7 @@ async fn a_database_and_its_replica_are_built_repaired_and_removed() {
     let kinds = kinds::all().into_iter();
     let names = ["db-instance", "replica", "db-subnet-group", "db-parameter-group", "log-group", "parameter"];
     let kinds: Vec<_> = kinds.filter(|it| names.contains(&it.name)).collect();
+    aws.look_afresh();
     provisioner::engine::observe(&kinds, &s, &aws).await.unwrap();
     let calls = moto.requests().split_off(before);
     assert_eq!(calls.len(), 5, "{calls:#?}");

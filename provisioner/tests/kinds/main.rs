@@ -89,6 +89,7 @@ fn events() -> Events {
 }
 
 async fn look(stack: &Stack, aws: &Aws) -> Observed {
+    aws.look_afresh();
     observe(&kinds::all(), stack, aws).await.unwrap()
 }
 

@@ -67,6 +67,7 @@ async fn a_site_is_built_repaired_and_removed() {
     let names =
         ["bucket", "bucket-policy", "site-content", "artefact", "distribution", "origin-access-control"];
     let kinds: Vec<_> = kinds::all().into_iter().filter(|it| names.contains(&it.name)).collect();
+    aws.look_afresh();
     provisioner::engine::observe(&kinds, &s, &aws).await.unwrap();
     let calls = moto.requests().split_off(before);
     assert_eq!(calls.len(), 7, "{calls:#?}");
