@@ -89,6 +89,7 @@ fn events() -> Events {
 }
 
 async fn look(stack: &Stack, aws: &Aws) -> Observed {
+    aws.look_afresh();
     observe(&kinds::all(), stack, aws).await.unwrap()
 }
 
@@ -112,7 +113,7 @@ async fn differences(stack: &Stack, aws: &Aws) -> Vec<String> {
 async fn up(stack: &Stack, aws: &Aws) -> Report {
     let observed = look(stack, aws).await;
     let plan = plan(stack, &observed);
-    apply(stack, &kinds::all(), &plan, observed, aws, &events(), &Stop::default()).await
+    apply(stack, &kinds::all(), &plan, observed, aws, &events(), &Stop::default()).await.0
 }
 
 /// Builds the stack, and sees that a second look finds nothing to do.
