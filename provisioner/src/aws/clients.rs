@@ -9,7 +9,7 @@ use aws_smithy_http_client::{
     tls::{self, TlsContext, TrustStore},
 };
 
-use super::{Result, once::Once, retry::ReadsOnly};
+use super::{Result, known::Known, once::Once, retry::ReadsOnly};
 
 /// The account, as far as one stack is concerned.
 pub struct Aws {
@@ -30,7 +30,23 @@ pub struct Aws {
     pub region: String,
     /// An emulator's address; nothing else tells it from AWS.
     pub endpoint: Option<String>,
+    /// What the command at hand wants of the kinds beside the stack itself.
+    pub settings: Settings,
     once: Once,
+    for_good: Once,
+    pub(super) known: Known,
+}
+
+/// Wishes that no resource carries as a field.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// How the names of the databases' last snapshots end, such as `2026-11-22-2130`; `None`: a database
+    /// is deleted without one.
+    pub final_snapshot: Option<String>,
+    /// Buckets whose names the operator chose, with their regions. All others of ours are known by name.
+    pub buckets: Vec<(String, String)>,
+    /// Whether stored passwords are read in order to compare them: only where the operator gave one.
+    pub compare_passwords: bool,
 }
 
 /// Where to connect and as whom. What is `None` follows the AWS conventions: environment, then profile.
@@ -106,7 +122,10 @@ impl Aws {
             stack: stack.to_owned(),
             region: region.to_owned(),
             endpoint,
+            settings: Settings::default(),
             once: Once::default(),
+            for_good: Once::default(),
+            known: Known::default(),
         }
     }
 
@@ -141,6 +160,15 @@ impl Aws {
         F: Future<Output = Result<T>>,
     {
         self.once.get(key, fetch).await
+    }
+
+    /// An answer that cannot change while the command runs.
+    pub async fn for_good<T, F>(&self, key: &str, fetch: impl FnOnce() -> F) -> Result<Arc<T>>
+    where
+        T: Send + Sync + 'static,
+        F: Future<Output = Result<T>>,
+    {
+        self.for_good.get(key, fetch).await
     }
 
     /// Forgets what was read, since something may have changed.

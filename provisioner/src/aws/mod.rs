@@ -3,10 +3,11 @@
 mod clients;
 mod error;
 mod interfaces;
+mod known;
 mod once;
 mod retry;
 mod tags;
 
-pub use clients::{Aws, Connect};
+pub use clients::{Aws, Connect, Settings};
 pub use error::{Error, Result};
 pub use tags::{Tags, tag_value};

@@ -212,3 +212,15 @@ fn word(key: &str, text: &str, longest: usize, example: &str, found: &mut Findin
         );
     }
 }
+
+impl LogExport {
+    /// RDS's own word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LogExport::Audit => "audit",
+            LogExport::Error => "error",
+            LogExport::General => "general",
+            LogExport::Slowquery => "slowquery",
+        }
+    }
+}

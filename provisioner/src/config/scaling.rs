@@ -221,3 +221,45 @@ fn sizes(scaling: &Scaling, found: &mut Findings) {
         found.add("scaling.desired", desired, rule, remedy).because(cause).related(cause, "this limit");
     }
 }
+
+impl HealthCheckType {
+    /// Auto Scaling's own word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            HealthCheckType::Ec2 => "EC2",
+            HealthCheckType::Elb => "ELB",
+        }
+    }
+}
+
+impl TerminationPolicy {
+    /// Auto Scaling's own word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TerminationPolicy::Default => "Default",
+            TerminationPolicy::AllocationStrategy => "AllocationStrategy",
+            TerminationPolicy::OldestLaunchTemplate => "OldestLaunchTemplate",
+            TerminationPolicy::OldestLaunchConfiguration => "OldestLaunchConfiguration",
+            TerminationPolicy::ClosestToNextInstanceHour => "ClosestToNextInstanceHour",
+            TerminationPolicy::NewestInstance => "NewestInstance",
+            TerminationPolicy::OldestInstance => "OldestInstance",
+        }
+    }
+}
+
+impl Process {
+    /// Auto Scaling's own word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Process::Launch => "Launch",
+            Process::Terminate => "Terminate",
+            Process::AddToLoadBalancer => "AddToLoadBalancer",
+            Process::AlarmNotification => "AlarmNotification",
+            Process::AzRebalance => "AZRebalance",
+            Process::HealthCheck => "HealthCheck",
+            Process::InstanceRefresh => "InstanceRefresh",
+            Process::ReplaceUnhealthy => "ReplaceUnhealthy",
+            Process::ScheduledActions => "ScheduledActions",
+        }
+    }
+}

@@ -176,3 +176,14 @@ fn is_host_name(name: &str) -> bool {
     let rest = name.strip_prefix("*.").unwrap_or(name);
     name.len() <= 253 && rest.contains('.') && rest.split('.').all(is_label)
 }
+
+impl PriceClass {
+    /// CloudFront's own word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PriceClass::Cheapest => "PriceClass_100",
+            PriceClass::Middle => "PriceClass_200",
+            PriceClass::All => "PriceClass_All",
+        }
+    }
+}

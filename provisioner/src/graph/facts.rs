@@ -40,7 +40,12 @@ impl<'a> Facts<'a> {
     /// What the AWS console calls it.
     pub(super) fn label(&self, node: usize) -> String {
         let own = self.key(node).split_once('/').map_or("", |(_, name)| name);
-        self.stack.nodes[node].tags.get(NAME).filter(|it| !it.is_empty()).map_or(own, String::as_str).to_owned()
+        self.stack.nodes[node]
+            .tags
+            .get(NAME)
+            .filter(|it| !it.is_empty())
+            .map_or(own, String::as_str)
+            .to_owned()
     }
 
     /// The nodes of a kind that this one refers to, in the order of its fields, each once.

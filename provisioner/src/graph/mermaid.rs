@@ -74,7 +74,8 @@ impl Writer {
             Sort::Elastic => ("[[", "]]"),
             Sort::Group | Sort::Host | Sort::Other => ("[", "]"),
         };
-        let detail = if it.detail.is_empty() { String::new() } else { format!("<br/>{}", quoted(&it.detail)) };
+        let detail =
+            if it.detail.is_empty() { String::new() } else { format!("<br/>{}", quoted(&it.detail)) };
         self.line(&format!("{}{open}\"{}{detail}\"{close}", id(&it.key), quoted(&it.label)));
     }
 }

@@ -13,19 +13,29 @@ pub(super) fn picture(stack: &Stack) -> Picture {
     let facts = &Facts::new(stack);
     let mut picture = Picture {
         title: stack.name.clone(),
-        edge: facts.of("distribution").into_iter().map(|it| thing(facts, it, Sort::Edge, "CloudFront")).collect(),
+        edge: facts
+            .of("distribution")
+            .into_iter()
+            .map(|it| thing(facts, it, Sort::Edge, "CloudFront"))
+            .collect(),
         vpc: facts.of("vpc").first().map(|it| vpc(facts, *it)),
         services: services(facts),
         ..Picture::default()
     };
     let zone = picture.vpc.as_ref().and_then(|it| it.zones.first());
-    picture.region = zone.map(|it| it.name.trim_end_matches(char::is_alphabetic).to_owned()).unwrap_or_default();
+    picture.region =
+        zone.map(|it| it.name.trim_end_matches(char::is_alphabetic).to_owned()).unwrap_or_default();
     arrows::draw(facts, &mut picture);
     picture
 }
 
 fn thing(facts: &Facts<'_>, node: usize, sort: Sort, detail: &str) -> Thing {
-    Thing { key: facts.key(node).to_owned(), sort, label: facts.label(node), detail: detail.trim().to_owned() }
+    Thing {
+        key: facts.key(node).to_owned(),
+        sort,
+        label: facts.label(node),
+        detail: detail.trim().to_owned(),
+    }
 }
 
 fn vpc(facts: &Facts<'_>, node: usize) -> Vpc {
@@ -137,7 +147,12 @@ fn databases(facts: &Facts<'_>, subnet: usize) -> Vec<Thing> {
         let subnets = source.map(|it| subnets_of(facts, it)).unwrap_or_default();
         let given = subnets.iter().find(|it| !zone.is_empty() && facts.text(**it, "zone") == zone);
         if given.or(subnets.last()) == Some(&subnet) {
-            things.push(thing(facts, it, Sort::Database, &format!("read replica {}", facts.text(it, "class"))));
+            things.push(thing(
+                facts,
+                it,
+                Sort::Database,
+                &format!("read replica {}", facts.text(it, "class")),
+            ));
         }
     }
     things
@@ -149,9 +164,14 @@ fn subnets_of(facts: &Facts<'_>, database: usize) -> Vec<usize> {
 
 /// What lies in the region but in no network.
 fn services(facts: &Facts<'_>) -> Vec<Area> {
-    let sites: Vec<usize> = facts.of("site-content").into_iter().filter_map(|it| facts.the(it, "bucket")).collect();
-    let sites: Vec<usize> = sites.into_iter().chain(facts.of("distribution").into_iter().filter_map(|it| facts.the(it, "bucket"))).collect();
-    let (site, kit): (Vec<usize>, Vec<usize>) = facts.of("bucket").into_iter().partition(|it| sites.contains(it));
+    let sites: Vec<usize> =
+        facts.of("site-content").into_iter().filter_map(|it| facts.the(it, "bucket")).collect();
+    let sites: Vec<usize> = sites
+        .into_iter()
+        .chain(facts.of("distribution").into_iter().filter_map(|it| facts.the(it, "bucket")))
+        .collect();
+    let (site, kit): (Vec<usize>, Vec<usize>) =
+        facts.of("bucket").into_iter().partition(|it| sites.contains(it));
     let mut areas = vec![Area {
         title: "Site".into(),
         things: site.into_iter().map(|it| thing(facts, it, Sort::Other, "bucket")).collect(),
@@ -161,12 +181,18 @@ fn services(facts: &Facts<'_>) -> Vec<Area> {
         let source = facts.the(it, "instance").map(|it| format!(" of {}", facts.label(it)));
         thing(facts, it, Sort::Other, &format!("image{}", source.unwrap_or_default()))
     });
-    let templates = facts.of("launch-template").into_iter().map(|it| thing(facts, it, Sort::Other, "launch template"));
+    let templates =
+        facts.of("launch-template").into_iter().map(|it| thing(facts, it, Sort::Other, "launch template"));
     areas.push(Area { title: "New hosts".into(), things: images.chain(templates).collect() });
 
-    let mut things: Vec<Thing> = kit.into_iter().map(|it| thing(facts, it, Sort::Other, "bucket: the agent")).collect();
+    let mut things: Vec<Thing> =
+        kit.into_iter().map(|it| thing(facts, it, Sort::Other, "bucket: the agent")).collect();
     things.extend(facts.of("role").into_iter().map(|it| thing(facts, it, Sort::Other, "role")));
-    let counted = [("parameter", "Parameter Store", "value"), ("key-pair", "Key pairs", "key"), ("log-group", "Logs", "log group")];
+    let counted = [
+        ("parameter", "Parameter Store", "value"),
+        ("key-pair", "Key pairs", "key"),
+        ("log-group", "Logs", "log group"),
+    ];
     for (kind, label, one) in counted {
         let n = facts.of(kind).len();
         if 0 < n {

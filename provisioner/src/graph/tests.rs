@@ -43,7 +43,8 @@ fn the_same_stack_gives_the_same_bytes() {
 fn every_host_balancer_database_and_gateway_is_in_every_picture() {
     let lab = lab(|_| ());
     let facts = facts::Facts::new(&lab);
-    let kinds = ["instance", "load-balancer", "db-instance", "replica", "nat-gateway", "scaling-group", "subnet"];
+    let kinds =
+        ["instance", "load-balancer", "db-instance", "replica", "nat-gateway", "scaling-group", "subnet"];
     for node in kinds.iter().flat_map(|it| facts.of(it)) {
         let label = facts.label(node);
         for picture in [mermaid(&lab), dot(&lab), svg(&lab)] {
@@ -71,9 +72,15 @@ fn no_box_lies_on_another_and_none_outside() {
         let picture = place::picture(&stack);
         let layout = svg::layout::Layout::new(&picture);
         for (n, (thing, it)) in layout.things.iter().enumerate() {
-            assert!(0 <= it.x && it.right() <= layout.width && it.bottom() <= layout.height, "{name}: {thing:?}");
+            assert!(
+                0 <= it.x && it.right() <= layout.width && it.bottom() <= layout.height,
+                "{name}: {thing:?}"
+            );
             for (other, that) in &layout.things[..n] {
-                let apart = it.right() <= that.x || that.right() <= it.x || it.bottom() <= that.y || that.bottom() <= it.y;
+                let apart = it.right() <= that.x
+                    || that.right() <= it.x
+                    || it.bottom() <= that.y
+                    || that.bottom() <= it.y;
                 assert!(apart, "{name}: {} lies on {}", thing.key, other.key);
             }
         }
@@ -90,10 +97,17 @@ fn no_line_runs_through_a_box() {
                 let ((ax, ay), (bx, by)) = (line[0], line[1]);
                 assert!(ax == bx || ay == by, "{name}: {flow:?} runs askew: {points:?}");
                 for (thing, it) in &layout.things {
-                    let through = ax.min(bx) < it.right() && it.x < ax.max(bx).max(ax + 1) && ay.min(by) < it.bottom() && it.y < ay.max(by).max(ay + 1);
+                    let through = ax.min(bx) < it.right()
+                        && it.x < ax.max(bx).max(ax + 1)
+                        && ay.min(by) < it.bottom()
+                        && it.y < ay.max(by).max(ay + 1);
                     // A line may end at an edge.
                     let inside = through && !(ax.max(bx) <= it.x || it.right() <= ax.min(bx));
-                    assert!(!inside, "{name}: a line of {flow:?} runs through {}: {points:?} {it:?}", thing.key);
+                    assert!(
+                        !inside,
+                        "{name}: a line of {flow:?} runs through {}: {points:?} {it:?}",
+                        thing.key
+                    );
                 }
             }
         }

@@ -37,6 +37,7 @@ use tokio::{
 };
 
 use crate::{
+    config::ConfigErrors,
     engine::{Event, Events, Plan, Report},
     timing::Forecast,
 };
@@ -70,6 +71,7 @@ pub enum Look {
 
 /// What `lamp` talks through.
 pub struct Ui {
+    look: Look,
     renderer: Box<dyn Renderer>,
     asker: Asker,
     notes: (UnboundedSender<String>, UnboundedReceiver<String>),
@@ -112,7 +114,7 @@ impl Ui {
             Look::Plain => Box::new(plain::Plain::new(out, paint)),
             Look::Json => Box::new(json::Json::new(out)),
         };
-        Ui { renderer, asker: Asker::stdin(), notes: unbounded_channel(), took: None }
+        Ui { look, renderer, asker: Asker::stdin(), notes: unbounded_channel(), took: None }
     }
 
     /// Runs `work` and shows its events until it is done.
@@ -186,6 +188,18 @@ impl Ui {
     /// Text that is the product itself, such as a picture or a schema: as it is, in every manner.
     pub fn raw(&mut self, text: &str) {
         self.show(&Document::Raw(text));
+    }
+
+    /// Everything that is wrong with a configuration: as an object for programs, otherwise on stderr with
+    /// excerpts of the file.
+    pub fn config_errors(&mut self, errors: &ConfigErrors) {
+        if self.look == Look::Json {
+            return self.result("config-errors", errors, "");
+        }
+        let colours = io::stderr().is_terminal() && wants_colours();
+        let (width, _) = terminal::size();
+        // Without stderr there is nobody to tell.
+        let _ = io::stderr().write_all(errors.render(colours, width).as_bytes());
     }
 
     fn show(&mut self, document: &Document<'_>) {

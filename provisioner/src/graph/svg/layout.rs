@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::graph::picture::{INTERNET, Picture, Sort, Subnet, Thing, Vpc, Zone};
 
-pub(super) const MARGIN: i32 = 20;
+pub(in crate::graph) const MARGIN: i32 = 20;
 const PAD: i32 = 16;
 const GAP: i32 = 12;
 /// Height of a frame's title.
@@ -16,67 +16,67 @@ const BALANCER_WIDTH: i32 = 250;
 const DOOR_WIDTH: i32 = 170;
 const SERVICES_WIDTH: i32 = 240;
 /// Distance between two lines that run side by side.
-pub(super) const LANE: i32 = 9;
+pub(in crate::graph) const LANE: i32 = 9;
 /// Lines right of a zone's subnets: files, database, copies, and the way down to what zones share.
-pub(super) const RIGHT_LANES: i32 = 4;
+pub(in crate::graph) const RIGHT_LANES: i32 = 4;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Rect {
-    pub(super) x: i32,
-    pub(super) y: i32,
-    pub(super) w: i32,
-    pub(super) h: i32,
+pub(in crate::graph) struct Rect {
+    pub(in crate::graph) x: i32,
+    pub(in crate::graph) y: i32,
+    pub(in crate::graph) w: i32,
+    pub(in crate::graph) h: i32,
 }
 
 impl Rect {
-    pub(super) fn right(&self) -> i32 {
+    pub(in crate::graph) fn right(&self) -> i32 {
         self.x + self.w
     }
 
-    pub(super) fn bottom(&self) -> i32 {
+    pub(in crate::graph) fn bottom(&self) -> i32 {
         self.y + self.h
     }
 
-    pub(super) fn centre(&self) -> (i32, i32) {
+    pub(in crate::graph) fn centre(&self) -> (i32, i32) {
         (self.x + self.w / 2, self.y + self.h / 2)
     }
 }
 
 /// A box around others.
-pub(super) struct Frame {
-    pub(super) rect: Rect,
-    pub(super) class: &'static str,
-    pub(super) title: String,
-    pub(super) detail: String,
+pub(in crate::graph) struct Frame {
+    pub(in crate::graph) rect: Rect,
+    pub(in crate::graph) class: &'static str,
+    pub(in crate::graph) title: String,
+    pub(in crate::graph) detail: String,
     /// At the right end of the title.
-    pub(super) right: String,
+    pub(in crate::graph) right: String,
 }
 
 /// Where a thing of a zone lies: which zone, which row.
 #[derive(Clone, Copy)]
-pub(super) struct Cell {
-    pub(super) zone: usize,
-    pub(super) row: usize,
+pub(in crate::graph) struct Cell {
+    pub(in crate::graph) zone: usize,
+    pub(in crate::graph) row: usize,
 }
 
 #[derive(Default)]
-pub(super) struct Layout<'a> {
-    pub(super) width: i32,
-    pub(super) height: i32,
-    pub(super) frames: Vec<Frame>,
-    pub(super) things: Vec<(Thing, Rect)>,
-    pub(super) rects: HashMap<String, Rect>,
-    pub(super) cells: HashMap<&'a str, Cell>,
+pub(in crate::graph) struct Layout<'a> {
+    pub(in crate::graph) width: i32,
+    pub(in crate::graph) height: i32,
+    pub(in crate::graph) frames: Vec<Frame>,
+    pub(in crate::graph) things: Vec<(Thing, Rect)>,
+    pub(in crate::graph) rects: HashMap<String, Rect>,
+    pub(in crate::graph) cells: HashMap<&'a str, Cell>,
     /// Left and right edge of each zone's subnets.
-    pub(super) columns: Vec<(i32, i32)>,
+    pub(in crate::graph) columns: Vec<(i32, i32)>,
     /// Upper edge of each row of subnets.
-    pub(super) rows: Vec<i32>,
+    pub(in crate::graph) rows: Vec<i32>,
     /// Upper edges of the free space between doors and balancers, and between those and the zones.
-    pub(super) channels: [i32; 2],
+    pub(in crate::graph) channels: [i32; 2],
 }
 
 impl<'a> Layout<'a> {
-    pub(super) fn new(picture: &'a Picture) -> Self {
+    pub(in crate::graph) fn new(picture: &'a Picture) -> Self {
         let mut it = Layout::default();
         let top = MARGIN + 34;
         let has_edge = !picture.edge.is_empty();
@@ -89,7 +89,11 @@ impl<'a> Layout<'a> {
             let rect = it.vpc(vpc, inner_x, inner_y);
             (right, bottom) = (rect.right() + 2 * GAP, rect.bottom());
         }
-        let services_x = right;
+        // Without a network the world still needs its place beside the edge.
+        let services_x = match &picture.vpc {
+            Some(_) => right,
+            None => right + DOOR_WIDTH + 4 * GAP,
+        };
         if !picture.services.is_empty() || has_edge {
             let end = it.services(picture, services_x, inner_y);
             (right, bottom) = (services_x + SERVICES_WIDTH + 2 * GAP, bottom.max(end));
@@ -111,9 +115,11 @@ impl<'a> Layout<'a> {
             };
             it.thing(&internet, rect);
         }
-        let region = Rect { x: MARGIN, y: region_y, w: right - GAP + PAD - MARGIN - GAP, h: bottom + PAD - region_y };
-        let frame = Frame { title: "Region".into(), detail: picture.region.clone(), ..frame(region, "region") };
-        it.frames.insert(0, frame);
+        let region =
+            Rect { x: MARGIN, y: region_y, w: right - GAP + PAD - MARGIN - GAP, h: bottom + PAD - region_y };
+        let around =
+            Frame { title: "Region".into(), detail: picture.region.clone(), ..frame(region, "region") };
+        it.frames.insert(0, around);
         let title = Rect { x: MARGIN - 12, y: MARGIN - 12, w: region.w + 24, h: TITLE };
         it.frames.insert(0, Frame { title: picture.title.clone(), ..frame(title, "none") });
         it.width = region.right() + MARGIN;

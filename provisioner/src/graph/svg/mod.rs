@@ -40,7 +40,8 @@ pub(super) fn write(picture: &Picture) -> String {
     }
     let used = Flow::ALL.into_iter().filter(|flow| picture.arrows.iter().any(|it| it.flow == *flow));
     for (n, flow) in used.enumerate() {
-        let (x, y) = (layout::MARGIN + 130 * i32::try_from(n).unwrap_or_default(), layout.height - layout::MARGIN);
+        let (x, y) =
+            (layout::MARGIN + 130 * i32::try_from(n).unwrap_or_default(), layout.height - layout::MARGIN);
         pen.path(flow.words(), &[(x, y - 4), (x + 34, y - 4)]);
         pen.text(x + 42, y, "small", legend(flow), 90);
     }
@@ -56,7 +57,13 @@ fn titles(it: &Frame, pen: &mut Pen) {
     let used = pen.text(it.rect.x + 12, y, "title", &it.title, it.rect.w - 24);
     let room = it.rect.w - 36 - used;
     pen.text(it.rect.x + 22 + used, y, "small", &it.detail, room);
-    pen.text_right(it.rect.x + it.rect.w - 12, y, "small", &it.right, room - 6 * i32::try_from(it.detail.chars().count()).unwrap_or_default());
+    pen.text_right(
+        it.rect.x + it.rect.w - 12,
+        y,
+        "small",
+        &it.right,
+        room - 6 * i32::try_from(it.detail.chars().count()).unwrap_or_default(),
+    );
 }
 
 fn legend(flow: Flow) -> &'static str {

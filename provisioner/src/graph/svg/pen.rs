@@ -104,7 +104,9 @@ impl Pen {
 /// A few steps from a corner towards its neighbour, where the rounding begins.
 fn towards(corner: (i32, i32), neighbour: (i32, i32)) -> (i32, i32) {
     const ROUND: i32 = 6;
-    let step = |from: i32, to: i32| from + (to - from).clamp(-ROUND.min((to - from).abs() / 2), ROUND.min((to - from).abs() / 2));
+    let step = |from: i32, to: i32| {
+        from + (to - from).clamp(-ROUND.min((to - from).abs() / 2), ROUND.min((to - from).abs() / 2))
+    };
     (step(corner.0, neighbour.0), step(corner.1, neighbour.1))
 }
 

@@ -6,10 +6,15 @@ use crate::graph::picture::{Flow, INTERNET, Picture};
 type Points = Vec<(i32, i32)>;
 
 /// The arrows that can be drawn without crossing a box, as lines of corners.
-pub(super) fn routes(picture: &Picture, layout: &Layout<'_>) -> Vec<(Flow, Points)> {
+pub(in crate::graph) fn routes(picture: &Picture, layout: &Layout<'_>) -> Vec<(Flow, Points)> {
     let mut routes: Vec<(Flow, Points)> = Vec::new();
     for it in &picture.arrows {
         let (Some(from), Some(to)) = (layout.rects.get(&it.from), layout.rects.get(&it.to)) else { continue };
+        // A target group lies inside its balancer.
+        let groups = picture.vpc.iter().flat_map(|it| &it.balancers).flat_map(|it| &it.groups);
+        if groups.into_iter().any(|group| group.key == it.to) {
+            continue;
+        }
         let (from_cell, to_cell) = (layout.cells.get(it.from.as_str()), layout.cells.get(it.to.as_str()));
         let points = match (from_cell, to_cell) {
             (Some(_), Some(_)) => beside(it.flow, &it.from, &it.to, layout),
@@ -66,7 +71,8 @@ fn leaves(flow: Flow) -> i32 {
 /// From a balancer down its own lane left of the zone's subnets.
 fn balancer(from: &str, to: Rect, column: i32, picture: &Picture, layout: &Layout<'_>) -> Option<Points> {
     let vpc = picture.vpc.as_ref()?;
-    let (n, balancer) = (0..).zip(&vpc.balancers).find(|(_, it)| it.groups.iter().any(|it| it.key == from))?;
+    let (n, balancer) =
+        (0..).zip(&vpc.balancers).find(|(_, it)| it.groups.iter().any(|it| it.key == from))?;
     let top = layout.rects.get(&balancer.thing.key)?;
     let bottom = layout.rects.get(&balancer.groups.last()?.key)?.bottom() + 4;
     let y = layout.channels[1] + 8 + n * LANE;
@@ -79,7 +85,8 @@ fn balancer(from: &str, to: Rect, column: i32, picture: &Picture, layout: &Layou
 fn down(from: Rect, to: Rect, column: i32) -> Option<Points> {
     let x = column + 10 + 3 * LANE;
     let out = from.centre().1 + 8;
-    (to.x <= x && x <= to.right() && from.bottom() < to.y).then(|| vec![(from.right(), out), (x, out), (x, to.y)])
+    (to.x <= x && x <= to.right() && from.bottom() < to.y)
+        .then(|| vec![(from.right(), out), (x, out), (x, to.y)])
 }
 
 fn from_internet(from: Rect, to: Rect) -> Points {
