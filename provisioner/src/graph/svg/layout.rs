@@ -11,10 +11,13 @@ const GAP: i32 = 12;
 const TITLE: i32 = 30;
 const THING: i32 = 40;
 const GROUP: i32 = 24;
-const SUBNET_WIDTH: i32 = 270;
-const BALANCER_WIDTH: i32 = 250;
+/// At least; stretched to what lies above.
+const SUBNET_WIDTH: i32 = 310;
+const BALANCER_WIDTH: i32 = 285;
 const DOOR_WIDTH: i32 = 170;
-const SERVICES_WIDTH: i32 = 240;
+const SERVICES_WIDTH: i32 = 270;
+/// Room for a frame's title, left of lines from above.
+const TITLE_WIDTH: i32 = 200;
 /// Distance between two lines that run side by side.
 pub(in crate::graph) const LANE: i32 = 9;
 /// Lines right of a zone's subnets: files, database, copies, and the way down to what zones share.
@@ -48,6 +51,8 @@ pub(in crate::graph) struct Frame {
     pub(in crate::graph) class: &'static str,
     pub(in crate::graph) title: String,
     pub(in crate::graph) detail: String,
+    /// How far the title begins from the left edge, past lines that come from above.
+    pub(in crate::graph) indent: i32,
     /// At the right end of the title.
     pub(in crate::graph) right: String,
 }
@@ -117,8 +122,11 @@ impl<'a> Layout<'a> {
         }
         let region =
             Rect { x: MARGIN, y: region_y, w: right - GAP + PAD - MARGIN - GAP, h: bottom + PAD - region_y };
-        let around =
-            Frame { title: "Region".into(), detail: picture.region.clone(), ..frame(region, "region") };
+        let around = Frame {
+            title: if picture.region.is_empty() { "AWS" } else { "Region" }.into(),
+            detail: picture.region.clone(),
+            ..frame(region, "region")
+        };
         it.frames.insert(0, around);
         let title = Rect { x: MARGIN - 12, y: MARGIN - 12, w: region.w + 24, h: TITLE };
         it.frames.insert(0, Frame { title: picture.title.clone(), ..frame(title, "none") });
@@ -135,15 +143,19 @@ impl<'a> Layout<'a> {
     fn vpc(&mut self, vpc: &'a Vpc, x: i32, y: i32) -> Rect {
         let index = self.frames.len();
         let left = 14 + LANE * count(&vpc.balancers);
-        let column = left + SUBNET_WIDTH + 14 + LANE * RIGHT_LANES;
-        let zones = count(&vpc.zones) * (column + GAP) - GAP;
+        let lanes = left + 14 + LANE * RIGHT_LANES;
         let balancers = count(&vpc.balancers) * (BALANCER_WIDTH + GAP) - GAP;
-        let doors = count(&vpc.doors) * (DOOR_WIDTH + GAP) - GAP;
-        let inner = zones.max(balancers).max(doors).max(SUBNET_WIDTH);
+        let doors = TITLE_WIDTH + count(&vpc.doors) * (DOOR_WIDTH + GAP) - GAP;
+        let above = balancers.max(doors) + GAP;
+        let column = (SUBNET_WIDTH + lanes).max(above / count(&vpc.zones).max(1) - GAP);
+        let inner = (count(&vpc.zones) * (column + GAP) - GAP).max(above - GAP);
 
         let mut at = y + TITLE;
         for (n, it) in (0..).zip(&vpc.doors) {
-            self.thing(it, Rect { x: x + PAD + n * (DOOR_WIDTH + GAP), y: at, w: DOOR_WIDTH, h: THING });
+            self.thing(
+                it,
+                Rect { x: x + PAD + TITLE_WIDTH + n * (DOOR_WIDTH + GAP), y: at, w: DOOR_WIDTH, h: THING },
+            );
         }
         if !vpc.doors.is_empty() {
             at += THING;
@@ -190,8 +202,14 @@ impl<'a> Layout<'a> {
         let mut heights = Vec::new();
         for row in 0..rows {
             let things = zones.iter().filter_map(|it| it.subnets.get(row)).map(|it| count(&it.things)).max();
-            // Room for lines between rows.
-            at += if row == 0 { 0 } else { 12 + 3 * LANE };
+            // Lines to databases of another zone run between the rows.
+            let crossed = zones.iter().filter_map(|it| it.subnets.get(row)).flat_map(|it| &it.things);
+            let crossed = crossed.into_iter().any(|it| it.sort == Sort::Database);
+            at += match row {
+                0 => 0,
+                _ if crossed => 12 + 3 * LANE,
+                _ => 14,
+            };
             self.rows.push(at);
             let height = TITLE + things.unwrap_or_default().max(1) * (THING + 6) + 4;
             heights.push(height);
@@ -201,11 +219,12 @@ impl<'a> Layout<'a> {
         for (index, zone) in zones.iter().enumerate() {
             let x = x + i32::try_from(index).unwrap_or_default() * (column + GAP);
             let rect = Rect { x, y, w: column, h: bottom - y };
-            self.frames.push(Frame { title: zone.name.clone(), ..frame(rect, "zone") });
+            self.frames.push(Frame { title: zone.name.clone(), indent: left, ..frame(rect, "zone") });
             let subnet_x = x + left;
-            self.columns.push((subnet_x, subnet_x + SUBNET_WIDTH));
+            let width = column - left - 14 - LANE * RIGHT_LANES;
+            self.columns.push((subnet_x, subnet_x + width));
             for (row, it) in zone.subnets.iter().enumerate() {
-                let rect = Rect { x: subnet_x, y: self.rows[row], w: SUBNET_WIDTH, h: heights[row] };
+                let rect = Rect { x: subnet_x, y: self.rows[row], w: width, h: heights[row] };
                 self.subnet(it, rect, Cell { zone: index, row });
             }
         }
@@ -241,7 +260,7 @@ impl<'a> Layout<'a> {
 }
 
 fn frame(rect: Rect, class: &'static str) -> Frame {
-    Frame { rect, class, title: String::new(), detail: String::new(), right: String::new() }
+    Frame { rect, class, title: String::new(), detail: String::new(), indent: 12, right: String::new() }
 }
 
 fn count<T>(all: &[T]) -> i32 {
