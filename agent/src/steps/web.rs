@@ -91,7 +91,7 @@ mod tests {
         host::{Output, script::scripted},
     };
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn what_runs_with_another_configuration_is_reloaded_and_not_restarted() {
         let (host, script) = scripted();
         host.write("/etc/os-release", b"ID=amzn\n", 0o644, None).unwrap();
