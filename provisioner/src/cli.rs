@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+/// What is read where no other file is named.
+pub const DEFAULT_FILE: &str = "lamp.toml";
+
 /// Builds a highly available LAMP site on AWS, shows it, and takes it away again without a trace.
 #[derive(Debug, Parser)]
 #[command(name = "lamp", version, max_term_width = 100)]
@@ -17,9 +20,9 @@ pub struct Cli {
 /// Flags that every command takes.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Global {
-    /// The configuration; without the file the lab is built as it is
-    #[arg(long, short, global = true, value_name = "FILE", default_value = "lamp.toml")]
-    pub config: PathBuf,
+    /// The configuration [default: lamp.toml; where there is none, the lab as it is]
+    #[arg(long, short, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Where to build
     #[arg(long, global = true, value_enum, default_value_t = Target::Aws)]
     pub on: Target,

@@ -18,6 +18,8 @@ use crate::{
 pub struct Leftover {
     pub service: &'static str,
     pub id: String,
+    /// How it was recognised.
+    pub why: &'static str,
 }
 
 /// Everything that still carries the stack's tag, bears its names or lies in `vpc`.
@@ -47,8 +49,13 @@ pub async fn sweep(c: &Config, aws: &Aws, vpc: Option<&str>) -> aws::Result<Vec<
     Ok(left.into_iter().collect())
 }
 
-fn leftover(service: &'static str, id: impl Into<String>) -> Leftover {
-    Leftover { service, id: id.into() }
+/// How things are recognised.
+const TAGGED: &str = "carries the stack's tag";
+const NAMED: &str = "bears a name of the stack's";
+const INSIDE: &str = "lies in the stack's VPC";
+
+fn leftover(service: &'static str, id: impl Into<String>, why: &'static str) -> Leftover {
+    Leftover { service, id: id.into(), why }
 }
 
 /// One call for all of EC2; what AWS still lists for an hour after its end does not count.
@@ -61,7 +68,7 @@ async fn ec2(aws: &Aws) -> aws::Result<Vec<Leftover>> {
         let id = it.resource_id().unwrap_or_default();
         let kind = it.resource_type().map_or("", |it| it.as_str());
         if !is_gone(kind, id, aws).await? {
-            left.push(leftover("ec2", format!("{kind} {id}")));
+            left.push(leftover("ec2", format!("{kind} {id}"), TAGGED));
         }
     }
     Ok(left)
@@ -118,7 +125,11 @@ async fn interfaces(aws: &Aws, vpc: Option<&str>) -> aws::Result<Vec<Leftover>> 
         .filter(|it| it.attachment().is_none_or(|it| it.instance_id().is_none()));
     Ok(alive
         .map(|it| {
-            leftover("ec2", format!("network-interface {}", it.network_interface_id().unwrap_or_default()))
+            leftover(
+                "ec2",
+                format!("network-interface {}", it.network_interface_id().unwrap_or_default()),
+                INSIDE,
+            )
         })
         .collect())
 }
@@ -130,7 +141,7 @@ async fn balancers(aws: &Aws, vpc: Option<&str>) -> aws::Result<Vec<Leftover>> {
     while let Some(it) = pages.try_next().await? {
         let arn = it.load_balancer_arn().unwrap_or_default().to_owned();
         match vpc.is_some() && it.vpc_id() == vpc {
-            true => left.push(leftover("elasticloadbalancing", arn)),
+            true => left.push(leftover("elasticloadbalancing", arn, INSIDE)),
             false => others.push(arn),
         }
     }
@@ -138,7 +149,7 @@ async fn balancers(aws: &Aws, vpc: Option<&str>) -> aws::Result<Vec<Leftover>> {
     while let Some(it) = pages.try_next().await? {
         let arn = it.target_group_arn().unwrap_or_default().to_owned();
         match vpc.is_some() && it.vpc_id() == vpc {
-            true => left.push(leftover("elasticloadbalancing", arn)),
+            true => left.push(leftover("elasticloadbalancing", arn, INSIDE)),
             false => others.push(arn),
         }
     }
@@ -146,7 +157,9 @@ async fn balancers(aws: &Aws, vpc: Option<&str>) -> aws::Result<Vec<Leftover>> {
     for arns in others.chunks(20) {
         let seen = aws.elb.describe_tags().set_resource_arns(Some(arns.to_vec())).send().await?;
         let ours = seen.tag_descriptions().iter().filter(|it| aws.is_ours(&Aws::from_elb(it.tags())));
-        left.extend(ours.map(|it| leftover("elasticloadbalancing", it.resource_arn().unwrap_or_default())));
+        left.extend(
+            ours.map(|it| leftover("elasticloadbalancing", it.resource_arn().unwrap_or_default(), TAGGED)),
+        );
     }
     Ok(left)
 }
@@ -155,7 +168,9 @@ async fn scaling(c: &Config, aws: &Aws) -> aws::Result<Vec<Leftover>> {
     let groups = aws.scaling.describe_auto_scaling_groups().auto_scaling_group_names(&c.names.scaling_group);
     let seen = groups.send().await?;
     let ours = seen.auto_scaling_groups().iter();
-    Ok(ours.map(|it| leftover("autoscaling", it.auto_scaling_group_name().unwrap_or_default())).collect())
+    Ok(ours
+        .map(|it| leftover("autoscaling", it.auto_scaling_group_name().unwrap_or_default(), NAMED))
+        .collect())
 }
 
 /// Target tracking makes its alarms itself, and takes them away itself.
@@ -165,7 +180,7 @@ async fn alarms(c: &Config, aws: &Aws) -> aws::Result<Vec<Leftover>> {
     Ok(seen
         .metric_alarms()
         .iter()
-        .map(|it| leftover("cloudwatch", it.alarm_name().unwrap_or_default()))
+        .map(|it| leftover("cloudwatch", it.alarm_name().unwrap_or_default(), NAMED))
         .collect())
 }
 
@@ -175,18 +190,18 @@ async fn databases(c: &Config, aws: &Aws) -> aws::Result<Vec<Leftover>> {
     while let Some(it) = pages.try_next().await? {
         let id = it.db_instance_identifier().unwrap_or_default();
         if aws.is_ours(&Aws::from_rds(it.tag_list())) {
-            left.push(leftover("rds", format!("instance {id}")));
+            left.push(leftover("rds", format!("instance {id}"), TAGGED));
         }
     }
     let subnets =
         aws.rds.describe_db_subnet_groups().db_subnet_group_name(&c.names.database_subnets).send().await;
     if found(subnets)? {
-        left.push(leftover("rds", format!("subnet group {}", c.names.database_subnets)));
+        left.push(leftover("rds", format!("subnet group {}", c.names.database_subnets), NAMED));
     }
     let parameters =
         aws.rds.describe_db_parameter_groups().db_parameter_group_name(&c.names.database_parameters);
     if found(parameters.send().await)? {
-        left.push(leftover("rds", format!("parameter group {}", c.names.database_parameters)));
+        left.push(leftover("rds", format!("parameter group {}", c.names.database_parameters), NAMED));
     }
     Ok(left)
 }
@@ -197,7 +212,9 @@ async fn logs(c: &Config, aws: &Aws) -> aws::Result<Vec<Leftover>> {
         let prefix = format!("/aws/rds/instance/{id}/");
         let seen = aws.logs.describe_log_groups().log_group_name_prefix(prefix).send().await?;
         left.extend(
-            seen.log_groups().iter().map(|it| leftover("logs", it.log_group_name().unwrap_or_default())),
+            seen.log_groups()
+                .iter()
+                .map(|it| leftover("logs", it.log_group_name().unwrap_or_default(), NAMED)),
         );
     }
     Ok(left)
@@ -208,7 +225,7 @@ async fn files(aws: &Aws) -> aws::Result<Vec<Leftover>> {
     let mut pages = aws.efs.describe_file_systems().into_paginator().items().send();
     while let Some(it) = pages.try_next().await? {
         if aws.is_ours(&Aws::from_efs(it.tags())) {
-            left.push(leftover("elasticfilesystem", it.file_system_id()));
+            left.push(leftover("elasticfilesystem", it.file_system_id(), TAGGED));
         }
     }
     Ok(left)
@@ -218,10 +235,10 @@ async fn roles(c: &Config, aws: &Aws) -> aws::Result<Vec<Leftover>> {
     let mut left = Vec::new();
     let name = &c.names.host_role;
     if found(aws.iam.get_role().role_name(name).send().await)? {
-        left.push(leftover("iam", format!("role {name}")));
+        left.push(leftover("iam", format!("role {name}"), NAMED));
     }
     if found(aws.iam.get_instance_profile().instance_profile_name(name).send().await)? {
-        left.push(leftover("iam", format!("instance profile {name}")));
+        left.push(leftover("iam", format!("instance profile {name}"), NAMED));
     }
     Ok(left)
 }
@@ -235,7 +252,7 @@ async fn parameters(aws: &Aws) -> aws::Result<Vec<Leftover>> {
         // The run that asks holds the lock, and gives it back when it ends.
         let names =
             page.parameters().iter().filter_map(|it| it.name()).filter(|it| *it != format!("{prefix}lock"));
-        left.extend(names.map(|it| leftover("ssm", it)));
+        left.extend(names.map(|it| leftover("ssm", it, NAMED)));
     }
     Ok(left)
 }
@@ -246,7 +263,7 @@ async fn buckets(c: &Config, aws: &Aws, account: &str) -> aws::Result<Vec<Leftov
         [(&aws.region, c.artefact_bucket(account)), (&c.site.region, c.site_bucket(account))]
     {
         if found(aws.s3_in(region).head_bucket().bucket(&name).send().await)? {
-            left.push(leftover("s3", name));
+            left.push(leftover("s3", name, NAMED));
         }
     }
     Ok(left)
@@ -260,14 +277,14 @@ async fn cloudfront(c: &Config, aws: &Aws) -> aws::Result<Vec<Leftover>> {
             let tags = aws.cloudfront.list_tags_for_resource().resource(it.arn()).send().await?;
             let tags = tags.tags().map(|it| it.items()).unwrap_or_default();
             if tags.iter().any(|it| it.key() == STACK && it.value() == Some(&aws.stack)) {
-                left.push(leftover("cloudfront", format!("distribution {}", it.id())));
+                left.push(leftover("cloudfront", format!("distribution {}", it.id()), TAGGED));
             }
         }
     }
     let controls = aws.cloudfront.list_origin_access_controls().send().await?;
     let controls = controls.origin_access_control_list().map(|it| it.items()).unwrap_or_default();
     let ours = controls.iter().filter(|it| it.name() == c.names.origin_access);
-    left.extend(ours.map(|it| leftover("cloudfront", format!("origin access control {}", it.id()))));
+    left.extend(ours.map(|it| leftover("cloudfront", format!("origin access control {}", it.id()), NAMED)));
     Ok(left)
 }
 

@@ -30,7 +30,21 @@ pub struct Aws {
     pub region: String,
     /// An emulator's address; nothing else tells it from AWS.
     pub endpoint: Option<String>,
+    /// What the command at hand wants of the kinds beside the stack itself.
+    pub settings: Settings,
     once: Once,
+}
+
+/// Wishes that no resource carries as a field.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// How the names of the databases' last snapshots end, such as `2026-11-22-2130`; `None`: a database
+    /// is deleted without one.
+    pub final_snapshot: Option<String>,
+    /// Buckets whose names the operator chose, with their regions. All others of ours are known by name.
+    pub buckets: Vec<(String, String)>,
+    /// Whether stored passwords are read in order to compare them: only where the operator gave one.
+    pub compare_passwords: bool,
 }
 
 /// Where to connect and as whom. What is `None` follows the AWS conventions: environment, then profile.
@@ -99,6 +113,7 @@ impl Aws {
             stack: stack.to_owned(),
             region: region.to_owned(),
             endpoint,
+            settings: Settings::default(),
             once: Once::default(),
         }
     }

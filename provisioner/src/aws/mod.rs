@@ -7,6 +7,6 @@ mod once;
 mod retry;
 mod tags;
 
-pub use clients::{Aws, Connect};
+pub use clients::{Aws, Connect, Settings};
 pub use error::{Error, Result};
 pub use tags::{Tags, tag_value};

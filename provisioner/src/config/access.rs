@@ -29,6 +29,7 @@ impl Default for Access {
 
 pub(super) fn check(config: &Config, found: &mut Findings) {
     let list = Key::from("access.ssh_from");
+    found.no_twins("access.ssh_from", &config.access.ssh_from);
     for (at, cidr) in config.access.ssh_from.iter().enumerate() {
         if cidr.0.prefix_len() == 0 && !config.unsafe_choices.ssh_from_anywhere {
             let rule = "opens SSH to the whole internet";

@@ -53,7 +53,7 @@ pub(super) const SECURITY_GROUP: NameRule = NameRule {
 };
 
 pub(super) const KEY_PAIR: NameRule = NameRule {
-    rule: "at most 255 printable ASCII characters, no space at either end",
+    rule: "at most 255 printable ASCII characters, no slash, no space at either end",
     longest: 255,
     shortest: 1,
     // A slash would lead out of the folder in which the private key is kept under this name.
@@ -89,7 +89,7 @@ pub(super) const DATABASE_PARAMETERS: NameRule = NameRule {
     rule: "at most 255 letters, digits and single hyphens, with a letter first and no hyphen last",
     longest: 255,
     shortest: 1,
-    holds: |it| is_identifier(it) && !it.starts_with("default"),
+    holds: is_identifier,
 };
 
 pub(super) const LAUNCH_TEMPLATE: NameRule = NameRule {

@@ -96,6 +96,7 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
     let balancers = &config.balancers;
     health_check("balancers.web_check", &balancers.web_check, found);
     health_check("balancers.index_check", &balancers.index_check, found);
+    found.no_twins("balancers.open_to", &balancers.open_to);
     if balancers.open_to.is_empty() && found.is_usable("balancers.open_to") {
         let remedy = "write [\"0.0.0.0/0\"] for everybody, or the addresses of those who may";
         found.add("balancers.open_to", &balancers.open_to, "nobody could open the page", remedy);

@@ -159,7 +159,7 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
         let remedy = format!("write at least {least}, or 0 for no growth");
         found.add("database.storage_max_gib", limit, rule, remedy).related("database.storage_gib", "storage");
     }
-    if !config.zones.contains(&database.replica_zone) && found.is_usable("zones") {
+    if !config.zones.contains(&database.replica_zone) && !config.zones.is_empty() {
         let rule = "is not one of the stack's zones";
         let remedy = format!("write one of {}", config.zones.join(", "));
         found
@@ -167,11 +167,7 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
             .because("zones")
             .related("zones", "the zones");
     }
-    let logs = &database.log_exports;
-    if let Some(at) = (1..logs.len()).find(|at| logs[..*at].contains(&logs[*at])) {
-        let key = super::key::Key::from("database.log_exports").index(at);
-        found.add(key, logs[at], "is listed twice", "remove one of the two");
-    }
+    found.no_twins("database.log_exports", &database.log_exports);
 }
 
 fn class(key: &str, class: &str, found: &mut Findings) {
@@ -214,5 +210,17 @@ fn word(key: &str, text: &str, longest: usize, example: &str, found: &mut Findin
             "is a word that MySQL keeps for itself",
             format!("write another, such as {example:?}"),
         );
+    }
+}
+
+impl LogExport {
+    /// RDS's own word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LogExport::Audit => "audit",
+            LogExport::Error => "error",
+            LogExport::General => "general",
+            LogExport::Slowquery => "slowquery",
+        }
     }
 }

@@ -84,3 +84,24 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
         found.add("files.provisioned_mibps", files.provisioned_mibps, rule, remedy);
     }
 }
+
+impl PerformanceMode {
+    /// EFS's own word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PerformanceMode::GeneralPurpose => "generalPurpose",
+            PerformanceMode::MaxIo => "maxIO",
+        }
+    }
+}
+
+impl ThroughputMode {
+    /// EFS's own word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ThroughputMode::Bursting => "bursting",
+            ThroughputMode::Elastic => "elastic",
+            ThroughputMode::Provisioned => "provisioned",
+        }
+    }
+}

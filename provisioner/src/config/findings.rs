@@ -97,6 +97,13 @@ impl Findings {
         })
     }
 
+    /// Nothing may be listed twice.
+    pub(super) fn no_twins<T: PartialEq + Debug>(&mut self, list: &str, items: &[T]) {
+        for at in (1..items.len()).filter(|at| items[..*at].contains(&items[*at])) {
+            self.add(Key::from(list).index(at), &items[at], "is listed twice", "remove one of the two");
+        }
+    }
+
     /// Something at a place of the file that is no value.
     pub(super) fn add_at(&mut self, at: Range<usize>, key: Key, rule: &str, remedy: &str) {
         // A key that does not exist has its name as text already.

@@ -48,7 +48,7 @@ fn read(text: &str, region: Option<&str>, found: &mut Findings) -> Config {
     let (table, errors) = DeTable::parse_recoverable(text);
     for err in &errors {
         let remedy = "correct the line; texts stand in quotes, lists in square brackets, sections as [name]";
-        found.add_broken(err.span().unwrap_or(0..0), err.message(), remedy);
+        found.add_broken(err.span().unwrap_or(0..0), &format!("is no TOML ({})", err.message()), remedy);
     }
     let mut given = shape::read(table.get_ref(), &super::init::schema_value(), found);
     found.shapes_are_read();

@@ -175,8 +175,8 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
         let remedy = "write [\"Default\"]";
         found.add("scaling.termination_policies", [0; 0], "needs at least one policy", remedy);
     }
-    no_twins("scaling.termination_policies", &scaling.termination_policies, found);
-    no_twins("scaling.suspended_processes", &scaling.suspended_processes, found);
+    found.no_twins("scaling.termination_policies", &scaling.termination_policies);
+    found.no_twins("scaling.suspended_processes", &scaling.suspended_processes);
     let policies = &scaling.termination_policies;
     let last = policies.len().saturating_sub(1);
     if let Some(at) = policies.iter().position(|it| *it == TerminationPolicy::Default).filter(|at| *at < last)
@@ -222,8 +222,44 @@ fn sizes(scaling: &Scaling, found: &mut Findings) {
     }
 }
 
-fn no_twins<T: PartialEq + std::fmt::Debug>(key: &str, list: &[T], found: &mut Findings) {
-    for at in (1..list.len()).filter(|at| list[..*at].contains(&list[*at])) {
-        found.add(Key::from(key).index(at), &list[at], "is listed twice", "remove one of the two");
+impl HealthCheckType {
+    /// Auto Scaling's own word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            HealthCheckType::Ec2 => "EC2",
+            HealthCheckType::Elb => "ELB",
+        }
+    }
+}
+
+impl TerminationPolicy {
+    /// Auto Scaling's own word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TerminationPolicy::Default => "Default",
+            TerminationPolicy::AllocationStrategy => "AllocationStrategy",
+            TerminationPolicy::OldestLaunchTemplate => "OldestLaunchTemplate",
+            TerminationPolicy::OldestLaunchConfiguration => "OldestLaunchConfiguration",
+            TerminationPolicy::ClosestToNextInstanceHour => "ClosestToNextInstanceHour",
+            TerminationPolicy::NewestInstance => "NewestInstance",
+            TerminationPolicy::OldestInstance => "OldestInstance",
+        }
+    }
+}
+
+impl Process {
+    /// Auto Scaling's own word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Process::Launch => "Launch",
+            Process::Terminate => "Terminate",
+            Process::AddToLoadBalancer => "AddToLoadBalancer",
+            Process::AlarmNotification => "AlarmNotification",
+            Process::AzRebalance => "AZRebalance",
+            Process::HealthCheck => "HealthCheck",
+            Process::InstanceRefresh => "InstanceRefresh",
+            Process::ReplaceUnhealthy => "ReplaceUnhealthy",
+            Process::ScheduledActions => "ScheduledActions",
+        }
     }
 }

@@ -54,7 +54,8 @@ impl Reader<'_> {
             ("number", DeValue::Float(it)) => self.number(it.as_str(), schema, key),
             (wanted, _) => {
                 let remedy = match schema.get("default") {
-                    Some(Json::Object(_)) | None => format!("write {}", words(wanted)),
+                    _ if wanted == "object" => format!("write its keys below a line [{key}]"),
+                    None => format!("write {}", words(wanted)),
                     Some(default) => format!("write {}, such as {default}", words(wanted)),
                 };
                 self.found.add(key, "", format!("is not {}", words(wanted)), remedy);

@@ -137,6 +137,7 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
 
 fn names_and_certificate(site: &Site, found: &mut Findings) {
     let aliases = Key::from("site.aliases");
+    found.no_twins("site.aliases", &site.aliases);
     for (at, name) in site.aliases.iter().enumerate().filter(|it| !is_host_name(it.1)) {
         let rule = "is not a host name of your own";
         found.add(aliases.index(at), name, rule, "write a name such as \"www.example.org\"");
@@ -174,4 +175,15 @@ fn is_host_name(name: &str) -> bool {
     };
     let rest = name.strip_prefix("*.").unwrap_or(name);
     name.len() <= 253 && rest.contains('.') && rest.split('.').all(is_label)
+}
+
+impl PriceClass {
+    /// CloudFront's own word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PriceClass::Cheapest => "PriceClass_100",
+            PriceClass::Middle => "PriceClass_200",
+            PriceClass::All => "PriceClass_All",
+        }
+    }
 }

@@ -21,6 +21,9 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
         found.add("stack", &config.stack, rule, "write a short name such as \"web-two\"");
         return;
     }
+    if !super::network::is_region(&config.region) {
+        return;
+    }
     let all = used(config);
     refused(config, &all, found);
     for (at, it) in all.iter().enumerate().filter(|it| !it.1.scope.is_empty()) {
@@ -28,18 +31,18 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
             other.scope == it.scope && other.key != it.key && other.name.eq_ignore_ascii_case(&it.name)
         };
         if let Some(other) = all[..at].iter().find(is_twin) {
+            // It is the name in the file that has to change, not the one that derives.
+            let (it, other) = if found.is_given(it.key) { (it, other) } else { (other, it) };
             let rule = format!("gives the {} {:?}, which {} gives as well", it.scope, it.name, other.key);
-            found
-                .add(it.key, it.stem, rule, "choose another name")
-                .because(other.key)
-                .related(other.key, "the other one");
+            found.add(it.key, it.stem, rule, "choose another name").related(other.key, "the other one");
         }
     }
 }
 
 fn refused(config: &Config, all: &[Used<'_>], found: &mut Findings) {
     let bad: Vec<&Used<'_>> = all.iter().filter(|it| !it.rule.accepts(&it.name)).collect();
-    let (given, derived): (Vec<_>, Vec<_>) = bad.into_iter().partition(|it| found.is_given(it.key));
+    let (given, derived): (Vec<_>, Vec<_>) =
+        bad.into_iter().partition(|it| it.key != "stack" && found.is_given(it.key));
     let mut told = Vec::new();
     for it in given {
         // Several names come from one key: one message is enough.
@@ -63,7 +66,8 @@ fn refused(config: &Config, all: &[Used<'_>], found: &mut Findings) {
     if let Some(worst) = derived.into_iter().max_by_key(excess) {
         let longest = config.stack.len().saturating_sub(excess(&worst));
         let rule = format!("gives the name {:?}, but AWS wants {}", worst.name, worst.rule.rule);
-        let remedy = format!("shorten it to at most {longest} characters, or set {}", worst.key);
+        let shorter = format!("shorten it to at most {longest} characters");
+        let remedy = if worst.key == "stack" { shorter } else { format!("{shorter}, or set {}", worst.key) };
         found.add("stack", &config.stack, rule, remedy).because("region");
     }
 }

@@ -9,7 +9,9 @@ use tokio::time::Instant;
 
 use super::{
     Action, Events, Kind, Node, Observed, Outcome, Phase, Plan, Ref, Report, Seen, Stack, Stop, Value, Verb,
-    What, destroy,
+    What,
+    clock::now,
+    destroy,
     patience::Patience,
     plan::{changes, is_fixed, way_out},
     reader::Reader,
@@ -122,11 +124,11 @@ struct Run<'a> {
 impl Run<'_> {
     async fn visit(&self, index: usize) -> Result<Outcome, String> {
         let node = &self.stack.nodes[index];
-        let began = Instant::now();
+        let began = now();
         match self.settle(node).await {
             Ok(outcome) => {
                 if outcome == Outcome::Changed {
-                    self.events.send(&node.name, What::Done { took: began.elapsed() });
+                    self.events.send(&node.name, What::Done { took: now() - began });
                 }
                 Ok(outcome)
             }
@@ -160,7 +162,7 @@ impl Run<'_> {
             match &have.phase {
                 Phase::Pending(_) => {
                     self.started(node, Verb::Configure, &mut outcome);
-                    seen = Some(self.ready(node, Instant::now(), |_| true).await?);
+                    seen = Some(self.ready(node, now(), |_| true).await?);
                     continue;
                 }
                 Phase::Failed(why) if outcome != Outcome::Unchanged || have.kind.holds_data => {
@@ -217,9 +219,9 @@ impl Run<'_> {
         let mut waiting = Patience::new(kind.patience);
         let mut lost = 0;
         loop {
-            let began = Instant::now();
+            let began = now();
             let err = match node.resource.create(cx).await {
-                Ok(_) => return Ok(Instant::now()),
+                Ok(_) => return Ok(now()),
                 Err(err) => err,
             };
             if err.is_not_yet() && !waiting.is_over() {
@@ -238,7 +240,7 @@ impl Run<'_> {
                 self.waiting(node, format!("{err}; looking whether it is there"));
                 let mut shows = Patience::new(Duration::from_secs(3));
                 loop {
-                    if self.reader.node(kind, &node.name, Instant::now()).await?.is_some() {
+                    if self.reader.node(kind, &node.name, now()).await?.is_some() {
                         return Ok(began);
                     }
                     if shows.is_over() {
@@ -276,9 +278,9 @@ impl Run<'_> {
                 Ok::<_, aws::Error>(())
             };
             match done.await {
-                Ok(()) => return Ok(Instant::now()),
+                Ok(()) => return Ok(now()),
                 // Idempotent, so a lost answer needs no second look: the next listing tells what is left.
-                Err(err) if err.is_ambiguous() || err.is_there_already() => return Ok(Instant::now()),
+                Err(err) if err.is_ambiguous() || err.is_there_already() => return Ok(now()),
                 Err(err) if err.is_not_yet() && !waiting.is_over() => {
                     self.waiting(node, &err.message);
                     waiting.wait().await;
@@ -328,7 +330,7 @@ impl Run<'_> {
             shows.pause = patience.pause;
             self.waiting(node, why);
             // The next look may be shared with siblings whose pauses are a little shorter.
-            since = Instant::now() + patience.pause / 2;
+            since = now() + patience.pause / 2;
         }
     }
 }

@@ -1,11 +1,10 @@
 //! Takes resources away: dependents first, retry while others still hold one, wait until it is gone.
 
-use tokio::time::Instant;
-
 use serde_json::Value as Json;
 
 use super::{
     Events, Kind, Outcome, Report, Seen, Stop, Verb, What,
+    clock::now,
     patience::Patience,
     reader::Reader,
     walk::{Visit, reverse, walk},
@@ -21,11 +20,11 @@ pub async fn destroy(seen: &[Seen], kinds: &[Kind], aws: &Aws, events: &Events, 
     let ends = walk(&order, stop, |index| {
         let it = &seen[index];
         async move {
-            let began = Instant::now();
+            let began = now();
             events.send(&it.node, What::Started { verb: Verb::Delete });
             match remove(it, aws, events, reader).await {
                 Ok(()) => {
-                    events.send(&it.node, What::Done { took: began.elapsed() });
+                    events.send(&it.node, What::Done { took: now() - began });
                     Ok(())
                 }
                 Err(err) => {
@@ -81,7 +80,7 @@ pub(super) async fn remove(seen: &Seen, aws: &Aws, events: &Events, reader: &Rea
     if !seen.kind.lingers {
         return Ok(());
     }
-    let mut since = Instant::now();
+    let mut since = now();
     loop {
         patience.wait().await;
         let all = reader.list(seen.kind, since).await?;
@@ -97,7 +96,7 @@ pub(super) async fn remove(seen: &Seen, aws: &Aws, events: &Events, reader: &Rea
             )));
         }
         events.send(&seen.node, What::Waiting { why: state });
-        since = Instant::now() + patience.pause / 2;
+        since = now() + patience.pause / 2;
     }
 }
 

@@ -20,6 +20,10 @@ fn unix<S: serde::Serializer>(at: &SystemTime, s: S) -> Result<S::Ok, S::Error> 
     s.serialize_f64((since.as_secs_f64() * 1000.0).round() / 1000.0)
 }
 
+fn seconds<S: serde::Serializer>(it: &Duration, s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_f64((it.as_secs_f64() * 1000.0).round() / 1000.0)
+}
+
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum What {
@@ -30,6 +34,8 @@ pub enum What {
         why: String,
     },
     Done {
+        /// Seconds.
+        #[serde(serialize_with = "seconds")]
         took: Duration,
     },
     Failed {

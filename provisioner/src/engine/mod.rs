@@ -16,6 +16,8 @@ mod reader;
 
 mod plan;
 
+mod clock;
+
 mod apply;
 mod destroy;
 mod event;
@@ -28,6 +30,7 @@ pub use event::{Event, Events, Outcome, Report, Verb, What};
 pub use kind::Kind;
 pub use node::{AnyNode, Seen};
 pub use observe::{Observed, observe};
+pub(crate) use plan::short;
 pub use plan::{Action, Change, Plan, Step, plan};
 pub use resource::{Found, Phase, Resource};
 pub use stack::{Node, Stack};

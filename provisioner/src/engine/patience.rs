@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use rand::Rng;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
+
+use super::clock::{now, sleep};
 
 /// Growing pauses until a deadline: dense at first, since most things are ready at once; never more
 /// than five seconds apart, since every blind second is one that the operator waits.
@@ -17,11 +19,11 @@ impl Patience {
     const LONGEST: Duration = Duration::from_secs(5);
 
     pub(super) fn new(budget: Duration) -> Self {
-        Patience { deadline: Instant::now() + budget, pause: Self::FIRST }
+        Patience { deadline: now() + budget, pause: Self::FIRST }
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.deadline <= Instant::now()
+        self.deadline <= now()
     }
 
     /// Sleeps once, a little longer each time.

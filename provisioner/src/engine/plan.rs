@@ -206,7 +206,7 @@ impl fmt::Display for Change {
 }
 
 /// JSON without the quotes that a person does not need.
-fn short(value: &Json) -> String {
+pub(crate) fn short(value: &Json) -> String {
     match value {
         Json::Null => "(none)".into(),
         Json::String(text) if text.is_empty() => "(none)".into(),

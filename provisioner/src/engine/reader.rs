@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::{sync::Mutex, time::Instant};
 
-use super::{Kind, Seen, patience::Patience};
+use super::{Kind, Seen, clock::now, patience::Patience};
 use crate::aws::{self, Aws};
 
 type Look = (Instant, Arc<Vec<Seen>>);
@@ -43,7 +43,7 @@ impl<'a> Reader<'a> {
         }
         let mut patience = Patience::new(BUDGET);
         loop {
-            let began = Instant::now();
+            let began = now();
             self.aws.look_again();
             match kind.list(self.aws).await {
                 Ok(seen) => {

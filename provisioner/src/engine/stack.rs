@@ -52,6 +52,13 @@ impl Stack {
         Ref::node(self.nodes.len() - 1)
     }
 
+    /// The tags that every resource of the stack carries.
+    pub fn common_tags(&self) -> Tags {
+        let mut tags = self.tags.clone();
+        tags.insert(STACK.to_owned(), self.name.clone());
+        tags
+    }
+
     /// The edges: for each node, those it needs.
     pub fn needs(&self) -> Vec<Vec<usize>> {
         self.nodes.iter().map(|it| it.needs.clone()).collect()
