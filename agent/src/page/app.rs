@@ -104,7 +104,8 @@ async fn healthz(State(app): State<App>) -> Response<Body> {
 }
 
 async fn readyz(State(app): State<App>) -> Response<Body> {
-    let ready = app.health.ready().await;
+    let page = app.share.page().await;
+    let ready = app.health.ready(page.trouble.as_ref()).await;
     let body = serde_json::to_vec_pretty(&ready).unwrap_or_default();
     answer(ready.ready, JSON, body.into())
 }

@@ -9,7 +9,7 @@ use std::{
 use serde::Serialize;
 use tokio::sync::{Mutex, watch};
 
-use super::link::Link;
+use super::answer::Trouble;
 use crate::{
     converge::{Reports, State},
     feed::{self, Feed},
@@ -23,7 +23,6 @@ const FRESH: Duration = Duration::from_secs(1);
 
 pub struct Health {
     feed: watch::Receiver<Arc<Feed>>,
-    link: Arc<Link>,
     beat: PathBuf,
     apache: String,
     last: Mutex<Option<(Instant, Result<(), String>)>>,
@@ -60,8 +59,8 @@ impl Part {
 }
 
 impl Health {
-    pub fn new(feed: watch::Receiver<Arc<Feed>>, link: Arc<Link>, beat: PathBuf, apache: String) -> Health {
-        Health { feed, link, beat, apache, last: Mutex::default() }
+    pub fn new(feed: watch::Receiver<Arc<Feed>>, beat: PathBuf, apache: String) -> Health {
+        Health { feed, beat, apache, last: Mutex::default() }
     }
 
     /// Whether this host is fit, else why not. Says nothing about the database: a failover must not make the
@@ -115,16 +114,11 @@ impl Health {
         result
     }
 
-    /// Every part.
-    pub async fn ready(&self) -> Ready {
+    /// Every part; the database as a look into it found it just now.
+    pub async fn ready(&self, database: Option<&Trouble>) -> Ready {
         let apache = self.apache().await;
         let feed = self.feed.borrow().clone();
-        let state = self.link.state();
-        let database = match (&state.trouble, &state.pool) {
-            (Some(trouble), _) => Err(trouble.words()),
-            (None, Some(_)) => Ok(()),
-            (None, None) => Err("not asked yet".to_owned()),
-        };
+        let database = database.map_or(Ok(()), |it| Err(it.words()));
         let files = match feed.steps.get("efs") {
             Some(it) if it.state != State::Ok => Err(it.words.clone().unwrap_or_default()),
             _ => Ok(()),

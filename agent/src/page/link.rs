@@ -195,6 +195,7 @@ impl Link {
                         self.open(fresh);
                         return;
                     }
+                    self.state.send_modify(|it| it.pool = Some(fresh));
                     first
                 }
             },

@@ -64,7 +64,7 @@ pub async fn serve(places: Places) -> anyhow::Result<()> {
     let link = Arc::new(Link::new(metrics.clone()));
     tokio::spawn(link.clone().keep(known.clone()));
     let share = Share::new(link.clone(), known.clone());
-    let health = Arc::new(Health::new(known.clone(), link.clone(), places.beat, places.apache));
+    let health = Arc::new(Health::new(known.clone(), places.beat, places.apache));
     let app = App::new(share, health, metrics.clone(), link, known);
 
     let (draining, drain) = watch::channel(false);

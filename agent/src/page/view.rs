@@ -137,6 +137,7 @@ fn host_card(out: &mut String, feed: &Feed) -> fmt::Result {
     if !feed.os.is_empty() {
         row(out, "System", &feed.os)?;
     }
+    row(out, "Generation", feed.generation.as_deref().unwrap_or("none yet"))?;
     out.push_str("</dl>");
     let failed = feed.steps.iter().find(|(_, it)| it.required && it.state == State::Failed);
     if let Some((name, report)) = failed {
@@ -187,8 +188,6 @@ fn files_card(out: &mut String, feed: &Feed) -> fmt::Result {
         row(out, "Mounted at", "/efs")?;
         row(out, "Transport", &files.transport)?;
     }
-    row(out, "Generation", feed.generation.as_deref().unwrap_or("none yet"))?;
-    row(out, "Agent", &feed.agent_version)?;
     out.push_str("</dl>");
     if let Some(words) = step.filter(|it| it.state != State::Ok).and_then(|it| it.words.as_ref()) {
         write!(out, "<p class=\"words\">{}</p>", Escaped(words))?;
@@ -231,6 +230,9 @@ fn footer(out: &mut String, content: &Content<'_>) -> fmt::Result {
     match content.good {
         Some(good) => write!(out, "<span>Rows as of <time>{}</time></span>", time(good.at))?,
         None => write!(out, "<span>Asked at <time>{}</time></span>", time(content.now))?,
+    }
+    if !content.feed.agent_version.is_empty() {
+        write!(out, "<span>lampd {}</span>", Escaped(&content.feed.agent_version))?;
     }
     out.push_str("<span><a href=\"/index.json\">as JSON</a></span></footer>\n");
     Ok(())
