@@ -9,7 +9,7 @@ use aws_smithy_http_client::{
     tls::{self, TlsContext, TrustStore},
 };
 
-use super::{Result, once::Once, retry::ReadsOnly};
+use super::{Result, known::Known, once::Once, retry::ReadsOnly};
 
 /// The account, as far as one stack is concerned.
 pub struct Aws {
@@ -33,6 +33,8 @@ pub struct Aws {
     /// What the command at hand wants of the kinds beside the stack itself.
     pub settings: Settings,
     once: Once,
+    for_good: Once,
+    pub(super) known: Known,
 }
 
 /// Wishes that no resource carries as a field.
@@ -115,6 +117,8 @@ impl Aws {
             endpoint,
             settings: Settings::default(),
             once: Once::default(),
+            for_good: Once::default(),
+            known: Known::default(),
         }
     }
 
@@ -149,6 +153,15 @@ impl Aws {
         F: Future<Output = Result<T>>,
     {
         self.once.get(key, fetch).await
+    }
+
+    /// An answer that cannot change while the command runs.
+    pub async fn for_good<T, F>(&self, key: &str, fetch: impl FnOnce() -> F) -> Result<Arc<T>>
+    where
+        T: Send + Sync + 'static,
+        F: Future<Output = Result<T>>,
+    {
+        self.for_good.get(key, fetch).await
     }
 
     /// Forgets what was read, since something may have changed.

@@ -57,11 +57,15 @@ impl Error {
             "InvalidLaunchTemplateId.NotFound",
             "ParameterNotFound",
             "ResourceNotFoundException",
+            // What is left of a deregistered image.
+            "InvalidAMIID.Unavailable",
         ];
         CODES.contains(&self.code.as_str())
             || self.code.ends_with(".NotFound")
             || self.code.ends_with("NotFoundFault")
             || self.code.ends_with("NotFound")
+            // A registration that is no more.
+            || (self.code == "InvalidTarget" && self.call.ends_with(":DeregisterTargets"))
             // Auto Scaling has no code of its own for a missing group or policy.
             || (self.code == "ValidationError" && self.message.contains("not found"))
     }
@@ -107,6 +111,8 @@ impl Error {
         self.message.contains("Invalid IAM Instance Profile")
             || self.message.contains("valid fully-formed launch template")
             || self.message.contains("cannot be assumed by")
+            // An instance that is still starting cannot be registered with a target group.
+            || (self.code == "InvalidTarget" && self.message.contains("running"))
             || (self.is_missing() && !self.code.starts_with("InvalidAMIID"))
     }
 
@@ -151,10 +157,18 @@ impl Error {
             "PriorityInUse",
             "DuplicateListener",
             "InvalidLaunchTemplateName.AlreadyExistsException",
+            "DuplicateTargetGroupName",
+            "DuplicateLoadBalancerName",
+            "InvalidAMIName.Duplicate",
         ];
         CODES.contains(&self.code.as_str())
             || self.code.ends_with("AlreadyExists")
             || self.code.ends_with("AlreadyExistsFault")
+    }
+
+    /// The idempotency token belongs to an earlier object that is gone or was asked for otherwise.
+    pub fn is_stale_token(&self) -> bool {
+        ["IdempotentInstanceTerminated", "IdempotentParameterMismatch"].contains(&self.code.as_str())
     }
 
     fn is_denied(&self) -> bool {

@@ -3,6 +3,7 @@
 mod clients;
 mod error;
 mod interfaces;
+mod known;
 mod once;
 mod retry;
 mod tags;

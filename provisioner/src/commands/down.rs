@@ -12,11 +12,20 @@ use crate::{
     ui::{Leftover, Sweep, Ui},
 };
 
-pub(super) async fn down(mut session: Session, yes: bool, final_snapshot: bool, ui: &mut Ui) -> anyhow::Result<Exit> {
+pub(super) async fn down(
+    mut session: Session,
+    yes: bool,
+    final_snapshot: bool,
+    ui: &mut Ui,
+) -> anyhow::Result<Exit> {
     let observed = session.observe().await?;
     if !observed.claims.is_empty() {
         for (node, ids) in &observed.claims {
-            ui.note(&format!("{} resources say that they are {node}: {}; run it again for the others", ids.len(), ids.join(", ")));
+            ui.note(&format!(
+                "{} resources say that they are {node}: {}; run it again for the others",
+                ids.len(),
+                ids.join(", ")
+            ));
         }
     }
     let all: Vec<Seen> = observed.nodes.into_values().collect();
@@ -24,7 +33,8 @@ pub(super) async fn down(mut session: Session, yes: bool, final_snapshot: bool, 
     if all.is_empty() {
         ui.note(&format!("there is nothing of stack {name}"));
     } else {
-        let question = format!("This deletes all {} resources of stack {name} in {}.", all.len(), session.aws.region);
+        let question =
+            format!("This deletes all {} resources of stack {name} in {}.", all.len(), session.aws.region);
         if !ui.confirm_by_name(&question, &name, yes)? {
             ui.note("nothing was deleted");
             return Ok(Exit::Failed);
@@ -46,7 +56,8 @@ async fn remove(
 ) -> anyhow::Result<Exit> {
     let c = &session.config;
     let keep = final_snapshot || c.database.final_snapshot;
-    session.aws.settings.final_snapshot = keep.then(|| jiff::Timestamp::now().strftime("%Y-%m-%d-%H%M").to_string());
+    session.aws.settings.final_snapshot =
+        keep.then(|| jiff::Timestamp::now().strftime("%Y-%m-%d-%H%M").to_string());
     let vpc = all.iter().find(|it| it.kind.name == "vpc").map(|it| it.id.clone());
     let stop = interrupt.stop();
     let Session { kinds, aws, .. } = &*session;
@@ -58,7 +69,11 @@ async fn remove(
     }
     aws.look_again();
     let left = sweep(c, aws, vpc.as_deref()).await?;
-    let left = left.into_iter().map(|it| Leftover { what: it.service.to_owned(), id: it.id, why: it.why.to_owned() });
+    let left = left.into_iter().map(|it| Leftover {
+        what: it.service.to_owned(),
+        id: it.id,
+        why: it.why.to_owned(),
+    });
     let kept = all.iter().filter(|it| keep && it.kind.name == "db-instance").map(|it| Leftover {
         what: "snapshot".into(),
         id: format!("{}-{}", it.id, aws.settings.final_snapshot.as_deref().unwrap_or_default()),

@@ -26,7 +26,7 @@ pub(super) async fn targets(session: &Session) -> anyhow::Result<Vec<TargetStatu
         group,
         target: format!("{}:{}", it.id, it.port),
         state: it.state,
-        reason: it.description.or(it.reason).unwrap_or_default(),
+        reason: if it.description.is_empty() { it.reason } else { it.description },
     };
     Ok(all.into_iter().map(status).collect())
 }

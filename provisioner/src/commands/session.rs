@@ -89,7 +89,9 @@ impl Interrupt {
                 }
                 asked.ask();
                 match first {
-                    true => notes.send("interrupted: what runs is finished, nothing new begins; once more ends at once"),
+                    true => notes.send(
+                        "interrupted: what runs is finished, nothing new begins; once more ends at once",
+                    ),
                     false => std::process::exit(130),
                 }
             }
@@ -109,7 +111,12 @@ impl Drop for Interrupt {
 }
 
 /// Takes the stack's lock; who loses it to somebody else starts nothing new.
-pub async fn take_lock(session: &Session, command: &str, interrupt: &Interrupt, ui: &mut Ui) -> anyhow::Result<Lock> {
+pub async fn take_lock(
+    session: &Session,
+    command: &str,
+    interrupt: &Interrupt,
+    ui: &mut Ui,
+) -> anyhow::Result<Lock> {
     let lock = Lock::take(&session.aws, command).await?;
     if let Some(note) = lock.note() {
         ui.note(note);

@@ -4,7 +4,7 @@ use std::{os::unix::process::CommandExt, path::Path};
 
 use anyhow::{Context, bail};
 
-use super::session::Session;
+use super::{Exit, Session};
 use crate::{
     cli::{DEFAULT_FILE, Global},
     engine::{Observed, Seen},
@@ -13,7 +13,12 @@ use crate::{
 };
 
 /// Replaces this program by `ssh`; returns only if that was not possible.
-pub async fn ssh(session: Session, global: &Global, host: Option<String>, command: Vec<String>) -> anyhow::Result<()> {
+pub async fn ssh(
+    session: Session,
+    global: &Global,
+    host: Option<String>,
+    command: Vec<String>,
+) -> anyhow::Result<Exit> {
     let c = &session.config;
     if c.access.ssh_from.is_empty() && !c.unsafe_choices.ssh_from_anywhere {
         bail!(
@@ -32,7 +37,11 @@ pub async fn ssh(session: Session, global: &Global, host: Option<String>, comman
             let target = private_address(&session, &observed, &host).await?;
             let jump = format!("ssh -i '{}' -W %h:%p ec2-user@{address}", public_key.display());
             let key = if host.starts_with("public-") { &public_key } else { &private_key };
-            ssh.arg("-o").arg(format!("ProxyCommand={jump}")).arg("-i").arg(key).arg(format!("ec2-user@{target}"))
+            ssh.arg("-o")
+                .arg(format!("ProxyCommand={jump}"))
+                .arg("-i")
+                .arg(key)
+                .arg(format!("ec2-user@{target}"))
         }
     };
     Err(ssh.args(command).exec()).context("running ssh (Debian's package openssh-client)")
@@ -55,7 +64,9 @@ fn bastion(observed: &Observed) -> anyhow::Result<(&Seen, String)> {
 }
 
 async fn private_address(session: &Session, observed: &Observed, host: &str) -> anyhow::Result<String> {
-    if let Some(seen) = observed.nodes.values().find(|it| it.node.starts_with("instance/") && is_called(it, host)) {
+    if let Some(seen) =
+        observed.nodes.values().find(|it| it.node.starts_with("instance/") && is_called(it, host))
+    {
         return Ok(seen.out.get(Instance::PRIVATE_IP.name()).cloned().unwrap_or_default());
     }
     // A host of the scaling group is no node: it is known by its id.
@@ -64,5 +75,7 @@ async fn private_address(session: &Session, observed: &Observed, host: &str) -> 
     let all = seen.reservations().iter().flat_map(|it| it.instances());
     let address = all.filter(|it| it.instance_id() == Some(host)).find_map(|it| it.private_ip_address());
     let known: Vec<_> = observed.nodes.keys().filter_map(|it| it.strip_prefix("instance/")).collect();
-    address.map(str::to_owned).with_context(|| format!("there is no host {host}; there are {}", known.join(", ")))
+    address
+        .map(str::to_owned)
+        .with_context(|| format!("there is no host {host}; there are {}", known.join(", ")))
 }

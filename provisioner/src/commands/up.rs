@@ -47,8 +47,9 @@ async fn build(session: &Session, seen: Plan, ui: &mut Ui) -> anyhow::Result<(Ex
         let forecast = forecast(&session.stack, &plan);
         let stop = interrupt.stop();
         let Session { stack, kinds, aws, .. } = session;
-        let (report, observed) =
-            ui.watch(&forecast, async |events| apply(stack, kinds, &plan, observed, aws, &events, &stop).await).await;
+        let (report, observed) = ui
+            .watch(&forecast, async |events| apply(stack, kinds, &plan, observed, aws, &events, &stop).await)
+            .await;
         ui.report(&report);
         Ok((if report.is_ok() { Exit::Fine } else { Exit::Failed }, observed))
     };

@@ -85,7 +85,7 @@ impl Default for Balancers {
             open_to: vec![Cidr::ANYWHERE],
             web_check: HealthCheck::default(),
             index_check: HealthCheck::index(),
-            deregistration_delay: 60,
+            deregistration_delay: 300,
             idle_timeout: 60,
             deletion_protection: false,
         }

@@ -30,7 +30,8 @@ impl Resource for AddressAssociation {
             let spec = AddressAssociation { address, instance: Ref::id(it.instance_id()) };
             let tags = Aws::from_ec2(it.tags());
             let node = tag_value(&tags, shared::tags::NODE);
-            let name = node.split_once('/').map_or_else(|| tag_value(&tags, NAME), |(_, name)| name.to_owned());
+            let name =
+                node.split_once('/').map_or_else(|| tag_value(&tags, NAME), |(_, name)| name.to_owned());
             Found::untagged(&name, it.association_id().unwrap_or_default(), spec)
         });
         Ok(found.collect())

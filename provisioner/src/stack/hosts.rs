@@ -9,7 +9,10 @@ use super::{
 use crate::{
     config::{Behind, Config, HostPlan},
     engine::{AtCreation, Ref, Stack},
-    kinds::{AddressAssociation, ElasticIp, Image, ImageSource, Instance, KeyPair, RootVolume, SecurityGroup, Target},
+    kinds::{
+        AddressAssociation, ElasticIp, Image, ImageSource, Instance, KeyPair, RootVolume, SecurityGroup,
+        Target,
+    },
 };
 
 /// One kind of host.
@@ -21,7 +24,14 @@ struct Flavour<'a> {
 }
 
 /// The public hosts: each with its own address, the second and later ones from the first one's image.
-pub(super) fn public(s: &mut Stack, c: &Config, net: &Network, fw: &Firewall, kit: &HostKit, doors: &Entrances) {
+pub(super) fn public(
+    s: &mut Stack,
+    c: &Config,
+    net: &Network,
+    fw: &Firewall,
+    kit: &HostKit,
+    doors: &Entrances,
+) {
     let (Some(group), Some(key)) = (fw.public_hosts, kit.public_key) else { return };
     let flavour = Flavour { key, group, instance_type: &c.hosts.public_type, behind: Behind::PublicHosts };
     let mut image = kit.image.clone();
@@ -54,7 +64,10 @@ pub(super) fn private(
     image
 }
 
-#[expect(clippy::too_many_arguments, reason = "what a host is made of; a struct for one caller would only rename it")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "what a host is made of; a struct for one caller would only rename it"
+)]
 fn one(
     s: &mut Stack,
     c: &Config,
@@ -83,7 +96,13 @@ fn one(
 }
 
 /// Waits until the host works: the image of one that is half set up would be of no use.
-fn image_of(s: &mut Stack, node: &str, name: &str, host: Ref<Instance>, targets: Vec<Ref<Target>>) -> Ref<Image> {
+fn image_of(
+    s: &mut Stack,
+    node: &str,
+    name: &str,
+    host: Ref<Instance>,
+    targets: Vec<Ref<Target>>,
+) -> Ref<Image> {
     let spec = Image {
         name: name.to_owned(),
         source: AtCreation::from(host),

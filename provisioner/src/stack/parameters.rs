@@ -23,7 +23,8 @@ pub(super) fn password(s: &mut Stack, around: &Surroundings) -> Ref<Parameter> {
 
 /// Everything else; what has a default that the agent knows is written only where it differs.
 pub(super) fn parameters(s: &mut Stack, c: &Config, files: Option<&Storage>, data: Option<&Data>) {
-    let mut written: Vec<(Param, Ref<Parameter>)> = data.map(|it| (Param::DbPassword, it.password)).into_iter().collect();
+    let mut written: Vec<(Param, Ref<Parameter>)> =
+        data.map(|it| (Param::DbPassword, it.password)).into_iter().collect();
     let mut put = |param: Param, value: Value| {
         let node = s.add(&param.to_string(), Parameter::text(value));
         written.push((param, node));

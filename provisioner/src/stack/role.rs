@@ -19,7 +19,12 @@ pub(super) struct HostKit {
 }
 
 /// `None` in a stack without hosts.
-pub(super) fn host_kit(s: &mut Stack, c: &Config, around: &Surroundings, files: Option<&Storage>) -> Option<HostKit> {
+pub(super) fn host_kit(
+    s: &mut Stack,
+    c: &Config,
+    around: &Surroundings,
+    files: Option<&Storage>,
+) -> Option<HostKit> {
     let agent = around.agent.as_ref()?;
     let name = c.artefact_bucket(&around.account);
     let spec = Bucket { name: name.clone(), region: c.region.clone(), private: true, website: None };

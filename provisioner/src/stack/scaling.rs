@@ -1,8 +1,6 @@
 //! The Auto Scaling group: private hosts that come and go with the load.
 
-use super::{
-    entrance::Entrances, firewall::Firewall, network::Network, role::HostKit,
-};
+use super::{entrance::Entrances, firewall::Firewall, network::Network, role::HostKit};
 use crate::{
     config::{Behind, Config, ScalingImage},
     engine::{Ref, Stack},
@@ -18,7 +16,8 @@ pub(super) fn scaling(
     doors: &Entrances,
     image: Option<Ref<Image>>,
 ) {
-    let (Some(group), Some(key), Some(door)) = (fw.private_hosts, kit.private_key, doors.get(&Behind::ScalingGroup))
+    let (Some(group), Some(key), Some(door)) =
+        (fw.private_hosts, kit.private_key, doors.get(&Behind::ScalingGroup))
     else {
         return;
     };
