@@ -1,1 +1,39 @@
-//! Placeholder.
+//! A small cloud on one Linux machine.
+//!
+//! A [`Region`] is one private tree of namespaces; an [`Instance`] in it is a Debian with a real systemd.
+//! Dropping the region, or killing the program that made it, ends everything and leaves nothing behind.
+//!
+//! ```no_run
+//! let region = rehearsal::Region::start()?;
+//! let web = region.instance("web1").image(rehearsal::Image::web()).boot()?;
+//! assert!(web.sh("systemctl is-active apache2")?.starts_with("active"));
+//! # Ok::<(), anyhow::Error>(())
+//! ```
+
+mod region;
+mod instance;
+mod command;
+mod image;
+mod forward;
+mod doctor;
+mod state;
+mod roles;
+mod keeper;
+mod user;
+mod cgroups;
+mod packages;
+mod wire;
+mod inside;
+
+pub use command::{Output, Running};
+pub use doctor::{Finding, doctor};
+pub use forward::Forward;
+pub use image::Image;
+pub use instance::{Builder, Instance};
+pub use keeper::PACKAGES;
+pub use region::Region;
+pub use state::State;
+pub use wire::{Phase, Place};
+
+/// Where programs are, inside and outside.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
