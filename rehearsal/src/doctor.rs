@@ -24,7 +24,10 @@ pub fn doctor() -> Vec<Finding> {
     let mut all = vec![
         Finding { what: "namespaces", result: namespaces() },
         Finding { what: "overlay file system", result: filesystem("overlay") },
-        Finding { what: "control groups", result: Cgroups::find().map(|it| it.mode()).map_err(|err| err.to_string()) },
+        Finding {
+            what: "control groups",
+            result: Cgroups::find().map(|it| it.mode()).map_err(|err| err.to_string()),
+        },
         Finding { what: "privileges", result: privileges(geteuid()) },
     ];
     all.extend(PROGRAMS.map(|(what, package)| Finding { what, result: program(what, package) }));

@@ -20,7 +20,11 @@ pub struct Image(Kind);
 enum Kind {
     Plain,
     /// Packages upon another image.
-    Packages { name: String, parent: Box<Image>, packages: Vec<String> },
+    Packages {
+        name: String,
+        parent: Box<Image>,
+        packages: Vec<String>,
+    },
     /// Made from an instance; topmost layer first.
     Layers(Vec<PathBuf>),
 }
@@ -98,7 +102,8 @@ impl Image {
             if !done.exists() {
                 let partial = images.join(format!("{dir}.partial"));
                 if partial.exists() {
-                    fs::remove_dir_all(&partial).with_context(|| format!("removing {}", partial.display()))?;
+                    fs::remove_dir_all(&partial)
+                        .with_context(|| format!("removing {}", partial.display()))?;
                 }
                 match &self.0 {
                     Kind::Packages { parent, packages, .. } => add(state, parent, packages, &partial)?,
@@ -129,7 +134,10 @@ impl Image {
 fn files(sources: &str) -> [(&'static str, String); 7] {
     [
         ("etc/apt/sources.list", sources.to_owned()),
-        ("etc/apt/apt.conf.d/90lamp", format!("Acquire::http::Proxy \"http://{PACKAGES}\";\nAcquire::Languages \"none\";\n")),
+        (
+            "etc/apt/apt.conf.d/90lamp",
+            format!("Acquire::http::Proxy \"http://{PACKAGES}\";\nAcquire::Languages \"none\";\n"),
+        ),
         // Empty rather than absent: systemd would take the latter for a first boot and enable every service.
         ("etc/machine-id", String::new()),
         ("etc/resolv.conf", format!("nameserver {}\n", PACKAGES.ip())),

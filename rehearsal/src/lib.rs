@@ -10,20 +10,20 @@
 //! # Ok::<(), anyhow::Error>(())
 //! ```
 
-mod region;
-mod instance;
-mod command;
-mod image;
-mod forward;
-mod doctor;
-mod state;
-mod roles;
-mod keeper;
-mod user;
 mod cgroups;
-mod packages;
-mod wire;
+mod command;
+mod doctor;
+mod forward;
+mod image;
 mod inside;
+mod instance;
+mod keeper;
+mod packages;
+mod region;
+mod roles;
+mod state;
+mod user;
+mod wire;
 
 pub use command::{Output, Running};
 pub use doctor::{Finding, doctor};

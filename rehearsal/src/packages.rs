@@ -33,7 +33,8 @@ impl Mirrors {
             text += "\n";
             text += &fs::read_to_string(entry.path()).unwrap_or_default();
         }
-        let said = Command::new("apt-config").args(["dump", "--format", "%v", "Acquire::http::Proxy"]).output();
+        let said =
+            Command::new("apt-config").args(["dump", "--format", "%v", "Acquire::http::Proxy"]).output();
         let proxy = said.map(|it| String::from_utf8_lossy(&it.stdout).trim().to_owned()).unwrap_or_default();
         Mirrors::from(&text, &proxy)
     }
@@ -70,9 +71,9 @@ impl Mirrors {
 
     /// Whether `host/path` is on one of the mirrors.
     fn have(&self, address: &str) -> bool {
-        [&self.debian, &self.security].iter().any(|it| {
-            address.strip_prefix(it.as_str()).is_some_and(|rest| rest.starts_with('/'))
-        })
+        [&self.debian, &self.security]
+            .iter()
+            .any(|it| address.strip_prefix(it.as_str()).is_some_and(|rest| rest.starts_with('/')))
     }
 }
 
@@ -152,14 +153,16 @@ impl Proxy {
             None => (host, format!("/{path}")),
         };
         let dial = if dial.contains(':') { dial.to_owned() } else { format!("{dial}:80") };
-        let mut line = TcpStream::connect(&dial).with_context(|| format!("connecting to the mirror {dial}"))?;
+        let mut line =
+            TcpStream::connect(&dial).with_context(|| format!("connecting to the mirror {dial}"))?;
         line.set_read_timeout(Some(PATIENCE)).context("setting a time-out")?;
         // What is kept must be whole, so apt's ranges are not passed on.
         let since = headers.iter().filter(|it| !is_constant && is_header(it, "if-modified-since"));
         let since: String = since.map(|it| format!("{it}\r\n")).collect();
-        // HTTP/1.0 so that nothing comes in chunks.
-        write!(line, "GET {target} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: lamp\r\n{since}\r\n")
-            .context("asking the mirror")?;
+        let question = format!(
+            "GET {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: lamp\r\nConnection: close\r\n{since}\r\n"
+        );
+        line.write_all(question.as_bytes()).context("asking the mirror")?;
         let mut answer = BufReader::new(line);
         let (status, headers) = read_head(&mut answer)?.context("the mirror hung up")?;
         let code = status.split(' ').nth(1).unwrap_or_default().to_owned();
@@ -176,6 +179,7 @@ impl Proxy {
             ("304" | "404", _) => {
                 Ok(Fetched::Nothing(format!("HTTP/1.1 {code} -\r\n{kept}Content-Length: 0\r\n\r\n")))
             }
+            ("200", None) => bail!("the mirror does not say how long {address} is"),
             (_, _) => bail!("the mirror answered {status}"),
         }
     }
@@ -250,14 +254,16 @@ impl Drop for PartialFile {
 
 fn hand_out(mut file: File, to: &mut TcpStream) -> anyhow::Result<Then> {
     let length = file.metadata().context("measuring a kept file")?.len();
-    write!(to, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").context("answering apt")?;
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+    to.write_all(head.as_bytes()).context("answering apt")?;
     std::io::copy(&mut file, to).context("answering apt")?;
     Ok(Then::Next)
 }
 
 fn refuse(to: &mut TcpStream, status: &str, why: &str) -> anyhow::Result<Then> {
-    write!(to, "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{why}", why.len())
-        .context("answering apt")?;
+    let answer =
+        format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{why}", why.len());
+    to.write_all(answer.as_bytes()).context("answering apt")?;
     Ok(Then::HangUp)
 }
 
@@ -318,7 +324,9 @@ deb [signed-by=/x] http://other.example/node nodistro main
     fn only_what_is_on_the_mirrors_is_had() {
         let it = Mirrors::from(SOURCES, "");
         assert!(it.have("mirror.example/debian/pool/a.deb"));
-        for other in ["mirror.example/debian", "other.example/node/x", "mirror.example/debianx/y", "x.example/", ""] {
+        for other in
+            ["mirror.example/debian", "other.example/node/x", "mirror.example/debianx/y", "x.example/", ""]
+        {
             assert!(!it.have(other), "{other}");
         }
         assert!(!is_plain("mirror.example/debian/../../etc/passwd"));
@@ -331,9 +339,8 @@ deb [signed-by=/x] http://other.example/node nodistro main
         if let Some(text) = mirror {
             thread::spawn(move || {
                 let (mut line, _) = upstream.accept().unwrap();
-                let mut asked = [0; 1000];
-                let n = line.read(&mut asked).unwrap();
-                assert!(asked[..n].starts_with(b"GET /debian/"), "{:?}", String::from_utf8_lossy(&asked));
+                let (asked, _) = read_head(&mut BufReader::new(&line)).unwrap().unwrap();
+                assert!(asked.starts_with("GET /debian/"), "{asked}");
                 write!(line, "HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len()).unwrap();
             });
         } else {

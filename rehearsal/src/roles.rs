@@ -43,11 +43,12 @@ extern "C" fn before_main() {
     let Ok(text) = std::env::var(ROLE) else { return };
     // SAFETY: nothing but this function runs yet, so nobody reads the environment meanwhile.
     unsafe { std::env::remove_var(ROLE) };
-    let done = serde_json::from_str(&text).context("reading the role of this process").and_then(|role| match role {
-        Role::Keeper(it) => keeper::keep(it),
-        Role::Launch(it) => it.run(),
-        Role::Enter(it) => it.run(),
-    });
+    let done =
+        serde_json::from_str(&text).context("reading the role of this process").and_then(|role| match role {
+            Role::Keeper(it) => keeper::keep(it),
+            Role::Launch(it) => it.run(),
+            Role::Enter(it) => it.run(),
+        });
     let code = done.unwrap_or_else(|err| {
         use std::io::Write;
         let _ = writeln!(std::io::stderr(), "{err:#}");

@@ -31,26 +31,58 @@ impl From<&str> for Place {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Ask {
     /// A network namespace with one interface.
-    Namespace { name: String, address: Ipv4Addr },
+    Namespace {
+        name: String,
+        address: Ipv4Addr,
+    },
     /// Makes an instance without starting it.
     Create(InstanceSpec),
     /// Writes the attached file into an instance that does not run.
-    Put { name: String, path: String, mode: u32 },
-    Start { name: String },
-    State { name: String },
-    Signal { name: String, signal: Signal },
+    Put {
+        name: String,
+        path: String,
+        mode: u32,
+    },
+    Start {
+        name: String,
+    },
+    State {
+        name: String,
+    },
+    Signal {
+        name: String,
+        signal: Signal,
+    },
     /// Ends it; what it wrote is deleted or moved there, to become a layer of an image.
-    Remove { name: String, layer: Option<PathBuf> },
+    Remove {
+        name: String,
+        layer: Option<PathBuf>,
+    },
     /// Runs a command with the three attached descriptors; answered when it started and when it ended.
-    Exec { place: Place, command: Exec },
+    Exec {
+        place: Place,
+        command: Exec,
+    },
     /// A connection from inside, handed out.
-    Dial { place: Place, to: SocketAddrV4 },
+    Dial {
+        place: Place,
+        to: SocketAddrV4,
+    },
     /// A listening socket inside, handed out.
-    Listen { place: Place, at: SocketAddrV4 },
+    Listen {
+        place: Place,
+        at: SocketAddrV4,
+    },
     /// What a DNS name resolves to; nothing removes it.
-    Name { name: String, addresses: Vec<Ipv4Addr> },
+    Name {
+        name: String,
+        addresses: Vec<Ipv4Addr>,
+    },
     /// Links of a place up or down.
-    Link { name: String, up: bool },
+    Link {
+        name: String,
+        up: bool,
+    },
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -122,8 +154,9 @@ pub(crate) fn send<T: Serialize>(to: &UnixStream, message: &T, fds: &[RawFd]) ->
     let head = u32::try_from(body.len())?.to_be_bytes();
     let rights = [ControlMessage::ScmRights(fds)];
     let extra = if fds.is_empty() { &[][..] } else { &rights[..] };
-    let sent = sendmsg::<UnixAddr>(to.as_raw_fd(), &[IoSlice::new(&head)], extra, MsgFlags::MSG_NOSIGNAL, None)
-        .context("sending to the region")?;
+    let sent =
+        sendmsg::<UnixAddr>(to.as_raw_fd(), &[IoSlice::new(&head)], extra, MsgFlags::MSG_NOSIGNAL, None)
+            .context("sending to the region")?;
     if sent != head.len() {
         bail!("the region took {sent} of {} bytes", head.len());
     }

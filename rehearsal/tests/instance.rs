@@ -1,5 +1,7 @@
 //! Instances are real machines: they boot, keep their files, talk, and install packages.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::thread;
@@ -19,7 +21,7 @@ fn an_instance_boots_a_real_systemd_whose_services_all_run() {
     assert!(web.sh("journalctl -o cat").unwrap().contains("hello from a unit"));
     assert!(web.console().unwrap().contains("Reached target"), "{}", web.console().unwrap());
     web.sh("echo said to the console > /dev/console").unwrap();
-    assert!(web.console().unwrap().contains("said to the console"));
+    wait_until("the console has it", || web.console().unwrap().contains("said to the console"));
 }
 
 #[test]
@@ -44,8 +46,7 @@ fn files_survive_a_reboot_a_power_cut_and_a_power_off() {
     let it = region.instance("web1").file("/etc/before", "there from the start", 0o600).boot().unwrap();
     assert_eq!(it.sh("stat -c %a /etc/before; cat /etc/before").unwrap(), "600\nthere from the start");
     it.put("/srv/it's/a file", b"kept \0 bytes", 0o755).unwrap();
-    let began = it.sh("systemctl enable --now systemd-timesyncd 2>/dev/null; cat /proc/sys/kernel/random/uuid > /run/gone; echo ok").unwrap();
-    assert_eq!(began, "ok\n");
+    it.sh("touch /run/gone").unwrap();
     it.reboot().unwrap();
     assert_eq!(it.boots().unwrap(), 2);
     assert_eq!(it.read("/srv/it's/a file").unwrap(), "kept \0 bytes");
@@ -112,7 +113,9 @@ fn two_instances_talk_and_find_servers_of_the_test_by_name() {
 fn a_web_server_installed_by_the_real_apt_answers_on_this_machines_loopback() {
     let region = Region::start().unwrap();
     let plain = region.instance("plain").boot().unwrap();
-    plain.sh("apt-get -q update && apt-get -q -y install --no-install-recommends tree && tree --version").unwrap();
+    plain
+        .sh("apt-get -q update && apt-get -q -y install --no-install-recommends tree && tree --version")
+        .unwrap();
     region.packages(false).unwrap();
     assert!(plain.sh("apt-get -q -y -o Acquire::Retries=0 install hello").is_err());
     region.packages(true).unwrap();
@@ -135,10 +138,18 @@ fn an_instance_reaches_neither_this_machine_nor_the_world() {
     }
     let asked = "curl -s -o /dev/null -w '%{http_code}' -x http://10.1.0.2:3142 http://example.com/";
     assert_eq!(web.sh(asked).unwrap(), "403");
-    // The machine's kernel is out of reach, too.
-    assert!(web.sh("echo 1 > /proc/sys/kernel/panic").is_err());
-    assert!(web.sh("echo b > /proc/sysrq-trigger").is_err());
-    assert!(web.sh("date -s 2001-01-01").is_err());
+    // The machine's clock, drivers and kernel settings are out of reach, too. Read, never tried.
+    for who in ["self", "1"] {
+        let rights = web.sh(&format!("sed -n 's/^CapEff:\\s*//p' /proc/{who}/status")).unwrap();
+        let rights = u64::from_str_radix(rights.trim(), 16).unwrap();
+        for (right, bit) in [("sys_module", 16), ("sys_rawio", 17), ("sys_time", 25), ("syslog", 34)] {
+            assert_eq!(rights >> bit & 1, 0, "process {who} has {right}");
+        }
+    }
+    let mounts = web.read("/proc/mounts").unwrap();
+    for path in ["/proc/sys", "/sys/module", "/sys/kernel"] {
+        assert!(mounts.lines().any(|it| it.contains(&format!(" {path} ")) && it.contains(" ro,")), "{path}");
+    }
 }
 
 /// Greets whoever connects, in a thread of its own.

@@ -1,5 +1,7 @@
 //! A region is one tree: whatever ends it, nothing stays behind, and nothing of it shows outside.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
@@ -109,7 +111,8 @@ fn a_program_with_a_region() {
 fn two_regions_with_the_same_addresses_do_not_know_of_each_other() {
     let (one, two) = (Region::start().unwrap(), Region::start().unwrap());
     let at = SocketAddrV4::new(Ipv4Addr::new(10, 1, 3, 11), 80);
-    let heard = [&one, &two].map(|region| region.listen(region.namespace("same", *at.ip()).unwrap(), at).unwrap());
+    let heard =
+        [&one, &two].map(|region| region.listen(region.namespace("same", *at.ip()).unwrap(), at).unwrap());
     one.link("same", false).unwrap();
     assert!(one.dial(Place::Router, at).is_err());
     let dialled = two.dial(Place::Router, at).unwrap();
@@ -124,7 +127,13 @@ fn this_machine_has_no_way_into_a_region() {
     region.namespace("web1", Ipv4Addr::new(10, 1, 3, 11)).unwrap();
     // Asked of the routing table: a packet is never sent, lest it leave this machine.
     assert_eq!(routes(), before);
-    assert!(region.exec(Place::Router, &["ip", "route", "get", "10.1.3.11"]).unwrap().stdout.contains("dev port1"));
+    assert!(
+        region
+            .exec(Place::Router, &["ip", "route", "get", "10.1.3.11"])
+            .unwrap()
+            .stdout
+            .contains("dev port1")
+    );
     let namespaces = Command::new("ip").args(["netns", "list"]).output().unwrap();
     assert!(!String::from_utf8_lossy(&namespaces.stdout).contains("web1"));
 }

@@ -54,6 +54,7 @@ impl Enter {
         match unsafe { fork() }.context("forking")? {
             ForkResult::Child => {
                 set_pdeathsig(Signal::SIGKILL).context("binding the command's life to its caller's")?;
+                super::rights::give_up()?;
                 Err(start(&self.command)).with_context(|| format!("starting {}", self.command.argv.join(" ")))
             }
             ForkResult::Parent { child } => loop {
@@ -72,6 +73,7 @@ fn start(it: &Exec) -> std::io::Error {
     let Some((program, args)) = it.argv.split_first() else {
         return std::io::Error::new(std::io::ErrorKind::InvalidInput, "no program was named");
     };
-    let base = [("PATH", crate::PATH), ("HOME", "/root"), ("TERM", "dumb"), ("DEBIAN_FRONTEND", "noninteractive")];
+    let base =
+        [("PATH", crate::PATH), ("HOME", "/root"), ("TERM", "dumb"), ("DEBIAN_FRONTEND", "noninteractive")];
     Command::new(program).args(args).env_clear().envs(base).envs(it.env.iter().cloned()).exec()
 }

@@ -14,24 +14,11 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use serde::{Deserialize, Serialize};
 
-use super::rootfs;
+use super::{rights, rootfs};
 
 /// Exit codes of the parent: the kernel tells a reboot from a power-off by the signal that ended process 1.
 pub(crate) const REBOOTED: i32 = 128 + Signal::SIGHUP as i32;
 pub(crate) const POWERED_OFF: i32 = 128 + Signal::SIGINT as i32;
-
-/// Capabilities that reach beyond an instance's namespaces.
-const FORBIDDEN: [(&str, i32); 9] = [
-    ("sys_module", 16),
-    ("sys_rawio", 17),
-    ("sys_pacct", 20),
-    ("sys_time", 25),
-    ("mac_override", 32),
-    ("mac_admin", 33),
-    ("syslog", 34),
-    ("wake_alarm", 35),
-    ("block_suspend", 36),
-];
 
 /// What a process that was started again needs to know to become an instance.
 #[derive(Serialize, Deserialize)]
@@ -75,13 +62,9 @@ impl Launch {
         { report }.read_to_string(&mut problem).context("listening to the instance")?;
         {
             let mut out = std::io::stdout();
-            if problem.is_empty() {
-                writeln!(out, "pid {pid}\nready")
-            } else {
-                writeln!(out, "{problem}")
-            }
-            .and_then(|()| out.flush())
-            .context("reporting to the region")?;
+            if problem.is_empty() { writeln!(out, "pid {pid}\nready") } else { writeln!(out, "{problem}") }
+                .and_then(|()| out.flush())
+                .context("reporting to the region")?;
         }
         if let Ok(null) = File::open("/dev/null") {
             let _ = nix::unistd::dup2_stdout(&null);
@@ -99,17 +82,11 @@ impl Launch {
     /// In the new namespaces: mounts, then systemd.
     fn become_machine(&self) -> anyhow::Result<std::convert::Infallible> {
         set_pdeathsig(Signal::SIGKILL).context("binding the instance's life to the region's")?;
-        let console = File::options().read(true).write(true).open(&self.console).context("opening the console")?;
+        let console =
+            File::options().read(true).write(true).open(&self.console).context("opening the console")?;
         rootfs::enter(self)?;
         nix::unistd::sethostname(&self.hostname).context("naming the instance")?;
-        for (name, number) in FORBIDDEN {
-            // SAFETY: a plain system call on numbers.
-            let done = unsafe { nix::libc::prctl(nix::libc::PR_CAPBSET_DROP, number, 0, 0, 0) };
-            // A kernel that is older than a capability has nothing to drop.
-            if done != 0 && nix::errno::Errno::last() != nix::errno::Errno::EINVAL {
-                bail!("dropping {name}: {}", nix::errno::Errno::last());
-            }
-        }
+        rights::give_up()?;
         nix::unistd::setsid().context("starting a session")?;
         nix::unistd::dup2_stdin(&console).context("using the console")?;
         nix::unistd::dup2_stdout(&console).context("using the console")?;

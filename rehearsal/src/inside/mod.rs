@@ -4,6 +4,7 @@ pub(crate) mod enter;
 pub(crate) mod launch;
 pub(crate) mod names;
 pub(crate) mod network;
+mod rights;
 mod rootfs;
 mod serve;
 mod supervise;
@@ -69,7 +70,12 @@ fn private_mounts() -> anyhow::Result<()> {
     new_mount("tmpfs", "/run", MsFlags::MS_NOSUID | MsFlags::MS_NODEV, "mode=755")?;
     new_mount("tmpfs", "/dev/shm", MsFlags::MS_NOSUID | MsFlags::MS_NODEV, "mode=1777")?;
     // Consoles of instances are terminals of this file system and of no other.
-    new_mount("devpts", "/dev/pts", MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620")?;
+    new_mount(
+        "devpts",
+        "/dev/pts",
+        MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC,
+        "newinstance,ptmxmode=0666,mode=620",
+    )?;
     fs::create_dir_all(network::NAMESPACES).context("making a place for network namespaces")?;
     let names = "/run/lamp-resolv.conf";
     fs::write(names, format!("nameserver {}\n", network::ROUTER)).context("writing resolv.conf")?;
@@ -119,10 +125,7 @@ fn remount(at: impl AsRef<Path>, flags: MsFlags) -> anyhow::Result<()> {
 }
 
 /// Runs something on a thread that has moved to another network namespace; sockets stay where they were made.
-fn within<T: Send>(
-    namespace: &Path,
-    work: impl FnOnce() -> anyhow::Result<T> + Send,
-) -> anyhow::Result<T> {
+fn within<T: Send>(namespace: &Path, work: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
     let file = fs::File::open(namespace)
         .with_context(|| format!("there is no network namespace {}", namespace.display()))?;
     std::thread::scope(|scope| {

@@ -21,7 +21,11 @@ impl Names {
     pub(crate) fn set(&self, name: &str, addresses: Vec<Ipv4Addr>) {
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if addresses.is_empty() { all.remove(&name) } else { all.insert(name, addresses) };
+        if addresses.is_empty() {
+            all.remove(&name)
+        } else {
+            all.insert(name, addresses)
+        };
     }
 
     fn get(&self, name: &str) -> Option<Vec<Ipv4Addr>> {

@@ -97,7 +97,8 @@ fn node(dev: &Path, name: &str, number: nix::libc::dev_t, rootless: bool) -> any
         return bind(&Path::new("/dev").join(name), &path);
     }
     mknod(&path, SFlag::S_IFCHR, Mode::empty(), number).with_context(|| format!("making /dev/{name}"))?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).with_context(|| format!("opening /dev/{name}"))
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666))
+        .with_context(|| format!("opening /dev/{name}"))
 }
 
 /// Settings of the kernel that belong to the machine cannot be changed; those of the network are the instance's own.

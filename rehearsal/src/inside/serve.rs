@@ -222,7 +222,8 @@ impl Region {
         command.args(args).env_clear().env("PATH", crate::PATH).env("HOME", "/root").envs(it.env);
         if let Place::Named(name) = place {
             let path = network::path(name);
-            let file = std::fs::File::open(path).with_context(|| format!("the region has no place {name}"))?;
+            let file =
+                std::fs::File::open(path).with_context(|| format!("the region has no place {name}"))?;
             // SAFETY: setns is a system call that is safe after a fork.
             unsafe {
                 command.pre_exec(move || {

@@ -208,10 +208,8 @@ impl Instance {
         let state = self.lock();
         let over = |it: &mut State| it.pid == before.pid && it.boots == before.boots;
         let patience = Duration::from_secs(120);
-        let (state, late) = self
-            .changed
-            .wait_timeout_while(state, patience, over)
-            .unwrap_or_else(PoisonError::into_inner);
+        let (state, late) =
+            self.changed.wait_timeout_while(state, patience, over).unwrap_or_else(PoisonError::into_inner);
         drop(state);
         if late.timed_out() {
             bail!("{} did not end within {} s; `kill` would", self.spec.name, patience.as_secs());
