@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
+use crate::inside::network::ROUTER;
 use crate::keeper::PACKAGES;
 use crate::packages::Mirrors;
 use crate::region::Region;
@@ -140,7 +141,7 @@ fn files(sources: &str) -> [(&'static str, String); 7] {
         ),
         // Empty rather than absent: systemd would take the latter for a first boot and enable every service.
         ("etc/machine-id", String::new()),
-        ("etc/resolv.conf", format!("nameserver {}\n", PACKAGES.ip())),
+        ("etc/resolv.conf", format!("nameserver {ROUTER}\n")),
         ("etc/hosts", "127.0.0.1 localhost\n".to_owned()),
         // Without a metadata service it would wait for one.
         ("etc/cloud/cloud-init.disabled", String::new()),

@@ -1,7 +1,7 @@
 //! The keeper: the one process of a region that stays outside, so that it can serve packages and clean up.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddrV4;
 
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use crate::wire::{Answer, Ask, Place, Reply, receive, send};
 use crate::{inside, user};
 
 /// Where packages are served inside every region.
-pub const PACKAGES: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 1, 0, 2), 3142);
+pub const PACKAGES: SocketAddrV4 = SocketAddrV4::new(inside::router::SERVER, 3142);
 
 /// What a keeper is responsible for.
 #[derive(Clone, Serialize, Deserialize)]
@@ -118,7 +118,7 @@ fn serve_packages(charge: &Charge) {
             Err(_) => return,
         }
     };
-    let ask = Ask::Listen { place: Place::Router, at: PACKAGES };
+    let ask = Ask::Listen { place: Place::Internet, at: PACKAGES };
     let Ok(()) = send(&line, &ask, &[]) else { return };
     let Ok(Some((Reply::Ok(Answer::Handed), mut fds))) = receive::<Reply>(&line) else { return };
     let Some(fd) = fds.pop() else { return };

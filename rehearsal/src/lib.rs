@@ -23,6 +23,7 @@ mod region;
 mod roles;
 mod state;
 mod user;
+mod vpc;
 mod wire;
 
 pub use command::{Output, Running};
@@ -33,6 +34,7 @@ pub use instance::{Builder, Instance};
 pub use keeper::PACKAGES;
 pub use region::Region;
 pub use state::State;
+pub use vpc::{Group, Network, Peer, Port, Protocol, Rule, Subnet, WayOut};
 pub use wire::{Phase, Place};
 
 /// Where programs are, inside and outside.

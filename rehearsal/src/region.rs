@@ -22,6 +22,7 @@ use crate::keeper::{self, Charge};
 use crate::packages::{self, Mirrors};
 use crate::roles::Role;
 use crate::state::State;
+use crate::vpc::Network;
 use crate::wire::{Answer, Ask, Place, Reply, receive, send};
 
 /// A running region. It and everything in it end with [`Region::stop`] or with the last value that stands for it.
@@ -229,6 +230,15 @@ impl Region {
             Err(err) if err.kind() == std::io::ErrorKind::NotFound && available => Ok(()),
             other => other.context("telling the package proxy"),
         }
+    }
+
+    /// Makes the router behave like a virtual private cloud, instead of letting everybody talk to everybody.
+    /// Replaces what an earlier call said; connections that are established stay so.
+    ///
+    /// # Errors
+    /// If the kernel refuses it.
+    pub fn network(&self, want: &Network) -> anyhow::Result<()> {
+        self.ask(Ask::Network(want.clone())).map(drop)
     }
 
     pub(crate) fn ask(&self, ask: Ask) -> anyhow::Result<Answer> {

@@ -12,11 +12,16 @@ use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, UnixAddr, 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::vpc::Network;
+
 /// Where in the region something happens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Place {
     /// The router that all others are connected to; has the address 10.1.0.2.
     Router,
+    /// What lies beyond the internet gateway; its server has the address 198.51.100.1, and who connects from
+    /// there comes from 198.51.100.10.
+    Internet,
     /// An instance, or a bare network namespace made by [`crate::Region::namespace`].
     Named(String),
 }
@@ -83,6 +88,8 @@ pub(crate) enum Ask {
         name: String,
         up: bool,
     },
+    /// Replaces what the router does.
+    Network(Network),
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

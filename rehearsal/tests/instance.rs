@@ -136,7 +136,7 @@ fn an_instance_reaches_neither_this_machine_nor_the_world() {
         let try_it = format!("timeout 1 bash -c 'exec 3<>/dev/tcp/{target}/{port}'");
         assert!(!web.exec(&["sh", "-c", &try_it]).unwrap().success(), "{target} answered");
     }
-    let asked = "curl -s -o /dev/null -w '%{http_code}' -x http://10.1.0.2:3142 http://example.com/";
+    let asked = "curl -s -o /dev/null -w '%{http_code}' -x http://198.51.100.1:3142 http://example.com/";
     assert_eq!(web.sh(asked).unwrap(), "403");
     // The machine's clock, drivers and kernel settings are out of reach, too. Read, never tried.
     for who in ["self", "1"] {

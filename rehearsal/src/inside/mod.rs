@@ -6,6 +6,7 @@ pub(crate) mod names;
 pub(crate) mod network;
 mod rights;
 mod rootfs;
+pub(crate) mod router;
 mod serve;
 mod supervise;
 
@@ -57,7 +58,8 @@ fn prepare() -> anyhow::Result<()> {
     unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) }.context("ignoring SIGPIPE")?;
     private_mounts()?;
     nix::unistd::sethostname("region").context("naming the region")?;
-    network::prepare_router()
+    network::prepare_router()?;
+    router::connect_internet()
 }
 
 /// From here on nothing that is mounted shows outside, and all of it goes with the last process.

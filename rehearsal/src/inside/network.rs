@@ -78,11 +78,11 @@ pub(super) fn gateway(address: Ipv4Addr) -> Ipv4Addr {
 }
 
 /// The router's end of a cable.
-fn port(number: u32) -> String {
+pub(super) fn port(number: u32) -> String {
     format!("port{number}")
 }
 
-fn make(name: &str) -> anyhow::Result<PathBuf> {
+pub(super) fn make(name: &str) -> anyhow::Result<PathBuf> {
     let path = path(name);
     if path.exists() {
         bail!("the region already has a place {name}");
@@ -98,7 +98,7 @@ fn make(name: &str) -> anyhow::Result<PathBuf> {
     made.map(|()| path)
 }
 
-fn sysctl(name: &str, value: &str) -> anyhow::Result<()> {
+pub(super) fn sysctl(name: &str, value: &str) -> anyhow::Result<()> {
     // This path answers for the network namespace of the thread that opens it.
     let file = format!("/proc/sys/net/ipv4/{name}");
     fs::write(&file, value).with_context(|| format!("writing {value} to {file}"))

@@ -17,9 +17,11 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::names::Names;
 use super::network;
+use super::router::{INTERNET, Router};
 use super::supervise::Instance;
 use crate::cgroups::Cgroups;
 use crate::keeper::Charge;
+use crate::vpc::Cables;
 use crate::wire::{Answer, Ask, Exec, InstanceSpec, Place, Reply, receive, send};
 
 /// How long a connection from inside may take.
@@ -32,6 +34,7 @@ struct Region {
     /// Bare namespaces: their cable's number and address.
     places: Mutex<BTreeMap<String, (u32, std::net::Ipv4Addr)>>,
     names: Names,
+    router: Mutex<Router>,
     next: AtomicU32,
 }
 
@@ -59,6 +62,7 @@ pub(super) fn daemon(charge: &Charge, cgroups: &Cgroups) -> isize {
         instances: Mutex::default(),
         places: Mutex::default(),
         names: Names::default(),
+        router: Mutex::default(),
         next: AtomicU32::new(1),
     });
     let listener = region
@@ -140,6 +144,10 @@ impl Region {
                 let (number, address) = self.cable(&name)?;
                 network::link(number, address, up)?;
             }
+            Ask::Network(want) => {
+                let cables = self.cables();
+                self.router.lock().unwrap_or_else(PoisonError::into_inner).apply(&want, &cables)?;
+            }
             Ask::Exec { .. } => bail!("a command has its own conversation"),
         }
         Ok((if handed.is_some() { Answer::Handed } else { Answer::Done }, handed))
@@ -168,6 +176,15 @@ impl Region {
         }
         let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         places.get(name).copied().with_context(|| format!("the region has no place {name}"))
+    }
+
+    /// Every place's end at the router.
+    fn cables(&self) -> Cables {
+        let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let machines = instances.iter().map(|(name, it)| (name.clone(), network::port(it.number)));
+        let bare = places.iter().map(|(name, it)| (name.clone(), network::port(it.0)));
+        machines.chain(bare).collect()
     }
 
     /// Writes a file of an instance that does not run, by the instance's own shell, so that its links are followed
@@ -199,6 +216,7 @@ impl Region {
     ) -> anyhow::Result<T> {
         match place {
             Place::Router => make(),
+            Place::Internet => super::within(&network::path(INTERNET), make),
             Place::Named(name) => super::within(&network::path(name), make),
         }
     }
@@ -212,7 +230,7 @@ impl Region {
         };
         let instance = match place {
             Place::Named(name) => self.instance(name).ok(),
-            Place::Router => None,
+            Place::Router | Place::Internet => None,
         };
         if let Some(instance) = instance {
             return stdio(&mut instance.enter(it)?.command()?).context("entering the instance");
@@ -220,7 +238,12 @@ impl Region {
         let (program, args) = it.argv.split_first().context("no program was named")?;
         let mut command = Command::new(program);
         command.args(args).env_clear().env("PATH", crate::PATH).env("HOME", "/root").envs(it.env);
-        if let Place::Named(name) = place {
+        let namespace = match place {
+            Place::Router => None,
+            Place::Internet => Some(INTERNET),
+            Place::Named(name) => Some(name.as_str()),
+        };
+        if let Some(name) = namespace {
             let path = network::path(name);
             let file =
                 std::fs::File::open(path).with_context(|| format!("the region has no place {name}"))?;
