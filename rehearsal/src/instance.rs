@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use crate::command::{self, Output, order};
-use crate::image::Image;
+use crate::image::{CLOUD_INIT_OFF, Image};
+use crate::metadata::Metadata;
 use crate::region::Region;
 use crate::wire::{Answer, Ask, InstanceSpec, Phase, Place, Signal, State};
 
@@ -27,12 +28,21 @@ pub struct Builder {
     address: Option<Ipv4Addr>,
     cpu: Option<f64>,
     files: Vec<(String, Vec<u8>, u32)>,
+    metadata: Option<Metadata>,
 }
 
 impl Builder {
     pub(crate) fn new(region: &Region, name: &str) -> Builder {
         let (region, name) = (region.clone(), name.to_owned());
-        Builder { region, name, image: Image::plain(), address: None, cpu: None, files: Vec::new() }
+        Builder {
+            region,
+            name,
+            image: Image::plain(),
+            address: None,
+            cpu: None,
+            files: Vec::new(),
+            metadata: None,
+        }
     }
 
     /// What is on its disk; [`Image::plain`] if nothing is said.
@@ -63,6 +73,13 @@ impl Builder {
         self
     }
 
+    /// Gives it a metadata service, and lets cloud-init run what that says.
+    #[must_use]
+    pub fn metadata(mut self, it: Metadata) -> Builder {
+        self.metadata = Some(it);
+        self
+    }
+
     /// Makes it without starting it. The image is built first if this machine does not have it yet.
     ///
     /// # Errors
@@ -73,6 +90,11 @@ impl Builder {
         let spec = InstanceSpec { name: self.name.clone(), address, layers: layers.clone(), cpu: self.cpu };
         self.region.ask(Ask::Create(spec))?;
         let it = Instance { region: self.region, name: self.name, address, layers };
+        if let Some(metadata) = self.metadata {
+            it.describe(metadata)?;
+            let path = CLOUD_INIT_OFF.to_owned();
+            it.region.ask(Ask::Erase { name: it.name.clone(), path })?;
+        }
         for (path, content, mode) in self.files {
             it.put(&path, &content, mode)?;
         }
@@ -112,6 +134,14 @@ impl Instance {
     /// The region that it is in.
     pub fn region(&self) -> &Region {
         &self.region
+    }
+
+    /// Changes what the metadata service tells it.
+    ///
+    /// # Errors
+    /// If the region is gone.
+    pub fn describe(&self, it: Metadata) -> anyhow::Result<()> {
+        self.region.ask(Ask::Metadata { address: self.address, it: Some(Box::new(it)) }).map(drop)
     }
 
     /// What it is doing.
@@ -305,6 +335,7 @@ impl Instance {
     /// # Errors
     /// If it was terminated already.
     pub fn terminate(self) -> anyhow::Result<()> {
+        self.region.ask(Ask::Metadata { address: self.address, it: None })?;
         self.region.ask(Ask::Remove { name: self.name, layer: None }).map(drop)
     }
 

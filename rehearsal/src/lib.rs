@@ -18,6 +18,7 @@ mod image;
 mod inside;
 mod instance;
 mod keeper;
+mod metadata;
 mod packages;
 mod region;
 mod roles;
@@ -32,10 +33,11 @@ pub use forward::Forward;
 pub use image::Image;
 pub use instance::{Builder, Instance};
 pub use keeper::PACKAGES;
+pub use metadata::{Metadata, Role};
 pub use region::Region;
 pub use state::State;
 pub use vpc::{Group, Network, Peer, Port, Protocol, Rule, Subnet, WayOut};
-pub use wire::{Phase, Place};
+pub use wire::{Phase, Place, Service};
 
 /// Where programs are, inside and outside.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -23,7 +23,7 @@ use crate::packages::{self, Mirrors};
 use crate::roles::Role;
 use crate::state::State;
 use crate::vpc::Network;
-use crate::wire::{Answer, Ask, Place, Reply, receive, send};
+use crate::wire::{Answer, Ask, Place, Reply, Service, receive, send};
 
 /// A running region. It and everything in it end with [`Region::stop`] or with the last value that stands for it.
 #[derive(Clone)]
@@ -230,6 +230,14 @@ impl Region {
             Err(err) if err.kind() == std::io::ErrorKind::NotFound && available => Ok(()),
             other => other.context("telling the package proxy"),
         }
+    }
+
+    /// Silences a service that every instance relies on, or lets it speak again.
+    ///
+    /// # Errors
+    /// If the region is gone.
+    pub fn break_service(&self, service: Service, broken: bool) -> anyhow::Result<()> {
+        self.ask(Ask::Break { service, broken }).map(drop)
     }
 
     /// Makes the router behave like a virtual private cloud, instead of letting everybody talk to everybody.

@@ -12,6 +12,7 @@ use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, UnixAddr, 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::metadata::Metadata;
 use crate::vpc::Network;
 
 /// Where in the region something happens.
@@ -88,6 +89,21 @@ pub(crate) enum Ask {
         name: String,
         up: bool,
     },
+    /// What the metadata service tells whoever has that address.
+    Metadata {
+        address: Ipv4Addr,
+        it: Option<Box<Metadata>>,
+    },
+    /// Deletes a file of an instance that does not run.
+    Erase {
+        name: String,
+        path: String,
+    },
+    /// Silences a service of the region, or lets it speak again.
+    Break {
+        service: Service,
+        broken: bool,
+    },
     /// Replaces what the router does.
     Network(Network),
 }
@@ -100,6 +116,15 @@ pub(crate) struct InstanceSpec {
     pub(crate) layers: Vec<PathBuf>,
     /// Share of one processor.
     pub(crate) cpu: Option<f64>,
+}
+
+/// What every instance relies on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Service {
+    /// The metadata service.
+    Metadata,
+    /// Names.
+    Names,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! The region from within: its first process, and the daemon that does what the outside asks.
 
 pub(crate) mod enter;
+mod imds;
 pub(crate) mod launch;
 pub(crate) mod names;
 pub(crate) mod network;

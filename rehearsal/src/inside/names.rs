@@ -11,7 +11,14 @@ use anyhow::Context;
 
 /// What names resolve to; shared by everybody who may change it.
 #[derive(Clone, Default)]
-pub(crate) struct Names(Arc<Mutex<BTreeMap<String, Vec<Ipv4Addr>>>>);
+pub(crate) struct Names(Arc<Mutex<Known>>);
+
+#[derive(Default)]
+struct Known {
+    addresses: BTreeMap<String, Vec<Ipv4Addr>>,
+    /// As long as it is broken, nobody gets an answer.
+    broken: bool,
+}
 
 /// Short, as AWS has it where a name may move from one machine to another.
 const TTL: u32 = 5;
@@ -20,7 +27,7 @@ impl Names {
     /// Replaces the addresses of a name; none at all forgets it.
     pub(crate) fn set(&self, name: &str, addresses: Vec<Ipv4Addr>) {
         let name = name.trim_end_matches('.').to_ascii_lowercase();
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = &mut self.0.lock().unwrap_or_else(PoisonError::into_inner).addresses;
         if addresses.is_empty() {
             all.remove(&name)
         } else {
@@ -29,7 +36,17 @@ impl Names {
     }
 
     fn get(&self, name: &str) -> Option<Vec<Ipv4Addr>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&name.to_ascii_lowercase()).cloned()
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.addresses.get(&name.to_ascii_lowercase()).cloned()
+    }
+
+    /// Stops answering, or begins again.
+    pub(crate) fn break_it(&self, broken: bool) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).broken = broken;
+    }
+
+    fn is_broken(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).broken
     }
 
     /// Answers at an address of the calling thread's network namespace, for ever.
@@ -70,6 +87,9 @@ impl Names {
 
     /// `None` for what is no question.
     fn answer(&self, packet: &[u8]) -> Option<Vec<u8>> {
+        if self.is_broken() {
+            return None;
+        }
         let head = packet.get(..12)?;
         let is_question = head[2] & 0x80 == 0 && head[4..6] == [0, 1];
         if !is_question {

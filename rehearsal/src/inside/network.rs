@@ -28,7 +28,10 @@ pub(super) fn prepare_router() -> anyhow::Result<()> {
         sysctl(name, value)?;
     }
     // Like AWS: what is nobody's address gets no answer at all.
-    ip(&format!("link set lo up\naddr add {ROUTER}/32 dev lo\nroute add blackhole 10.1.0.0/16\n"))
+    ip(&format!(
+        "link set lo up\naddr add {ROUTER}/32 dev lo\naddr add {}/32 dev lo\nroute add blackhole 10.1.0.0/16\n",
+        super::imds::ADDRESS
+    ))
 }
 
 /// A network namespace with a name and one interface, `ens5`.
@@ -36,8 +39,7 @@ pub(super) fn add(name: &str, number: u32, address: Ipv4Addr) -> anyhow::Result<
     let path = make(name)?;
     let gateway = gateway(address);
     let port = port(number);
-    let [a, b, c, d] = address.octets();
-    let mac = format!("02:00:{a:02x}:{b:02x}:{c:02x}:{d:02x}");
+    let mac = crate::metadata::mac(address);
     ip(&format!("link add {port} type veth peer name ens5 address {mac} netns {name}\n"))?;
     sysctl(&format!("conf/{port}/proxy_arp"), "1")?;
     sysctl(&format!("neigh/{port}/proxy_delay"), "0")?;

@@ -15,6 +15,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::imds::Imds;
 use super::names::Names;
 use super::network;
 use super::router::{INTERNET, Router};
@@ -22,7 +23,7 @@ use super::supervise::Instance;
 use crate::cgroups::Cgroups;
 use crate::keeper::Charge;
 use crate::vpc::Cables;
-use crate::wire::{Answer, Ask, Exec, InstanceSpec, Place, Reply, receive, send};
+use crate::wire::{Answer, Ask, Exec, InstanceSpec, Place, Reply, Service, receive, send};
 
 /// How long a connection from inside may take.
 const DIAL: Duration = Duration::from_secs(5);
@@ -34,6 +35,7 @@ struct Region {
     /// Bare namespaces: their cable's number and address.
     places: Mutex<BTreeMap<String, (u32, std::net::Ipv4Addr)>>,
     names: Names,
+    imds: Imds,
     router: Mutex<Router>,
     next: AtomicU32,
 }
@@ -62,12 +64,14 @@ pub(super) fn daemon(charge: &Charge, cgroups: &Cgroups) -> isize {
         instances: Mutex::default(),
         places: Mutex::default(),
         names: Names::default(),
+        imds: Imds::default(),
         router: Mutex::default(),
         next: AtomicU32::new(1),
     });
     let listener = region
         .names
         .serve(network::ROUTER)
+        .and_then(|()| region.imds.serve())
         .and_then(|()| UnixListener::bind(charge.socket()).context("listening for the outside"));
     let listener = match listener {
         Ok(it) => it,
@@ -144,6 +148,10 @@ impl Region {
                 let (number, address) = self.cable(&name)?;
                 network::link(number, address, up)?;
             }
+            Ask::Metadata { address, it } => self.imds.set(address, it.map(|it| *it)),
+            Ask::Erase { name, path } => self.within_root(&name, "rm -f \"$1\"", &[&path], None)?,
+            Ask::Break { service: Service::Metadata, broken } => self.imds.break_it(broken),
+            Ask::Break { service: Service::Names, broken } => self.names.break_it(broken),
             Ask::Network(want) => {
                 let cables = self.cables();
                 self.router.lock().unwrap_or_else(PoisonError::into_inner).apply(&want, &cables)?;
@@ -187,13 +195,23 @@ impl Region {
         machines.chain(bare).collect()
     }
 
-    /// Writes a file of an instance that does not run, by the instance's own shell, so that its links are followed
-    /// inside its root and nowhere else.
     fn put(&self, name: &str, path: &str, mode: u32, from: OwnedFd) -> anyhow::Result<()> {
-        let root = self.instance(name)?.root();
         let script = "mkdir -p \"$(dirname \"$1\")\" && cat > \"$1\" && chmod \"$2\" \"$1\"";
+        self.within_root(name, script, &[path, &format!("{mode:o}")], Some(from))
+    }
+
+    /// Changes the disk of an instance that does not run, by the instance's own shell, so that its links are followed
+    /// inside its root and nowhere else.
+    fn within_root(
+        &self,
+        name: &str,
+        script: &str,
+        args: &[&str],
+        input: Option<OwnedFd>,
+    ) -> anyhow::Result<()> {
+        let root = self.instance(name)?.root();
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", script, "sh", path, &format!("{mode:o}")]).env_clear().env("PATH", crate::PATH);
+        command.args(["-c", script, "sh"]).args(args).env_clear().env("PATH", crate::PATH);
         // SAFETY: chroot and chdir are system calls that are safe after a fork.
         unsafe {
             command.pre_exec(move || {
@@ -201,9 +219,10 @@ impl Region {
                 Ok(nix::unistd::chdir("/")?)
             });
         }
-        let said = command.stdin(from).output().with_context(|| format!("writing {path} of {name}"))?;
+        let said = command.stdin(input.map_or(Stdio::null(), Stdio::from)).output();
+        let said = said.with_context(|| format!("changing {} of {name}", args.join(" ")))?;
         if !said.status.success() {
-            bail!("writing {path} of {name}: {}", String::from_utf8_lossy(&said.stderr).trim());
+            bail!("changing {} of {name}: {}", args.join(" "), String::from_utf8_lossy(&said.stderr).trim());
         }
         Ok(())
     }

@@ -132,10 +132,9 @@ impl Instance {
         self.log_console(pty.master)?;
         let name = &self.spec.name;
         let id = identity(name);
-        let [a, b, c, d] = self.spec.address.octets();
         let launch = Launch {
             root: self.root(),
-            hostname: format!("ip-{a}-{b}-{c}-{d}"),
+            hostname: crate::metadata::hostname(self.spec.address),
             ec2_uuid: format!("ec2{}-{}-{}-{}-{}", &id[..5], &id[5..9], &id[9..13], &id[13..17], &id[17..29]),
             machine_id: id,
             network: network::path(name),
