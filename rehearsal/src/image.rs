@@ -1,7 +1,7 @@
 //! What is on an instance's disk: a Debian, and layers of packages upon it, each built once per machine.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -84,6 +84,16 @@ impl Image {
         Image::web().with("database", &["mariadb-server"])
     }
 
+    /// Debian with a MariaDB server that has not been set up.
+    pub fn mariadb() -> Image {
+        Image::plain().with("mariadb", &["mariadb-server"])
+    }
+
+    /// Debian with HAProxy and a way to talk to it.
+    pub fn balancer() -> Image {
+        Image::plain().with("balancer", &["haproxy", "socat"])
+    }
+
     /// This image with more packages, built once per machine under that name.
     #[must_use]
     pub fn with(self, name: &str, packages: &[&str]) -> Image {
@@ -150,8 +160,11 @@ impl Image {
     }
 }
 
+/// Stands for amazon-efs-utils and for nfs-common.
+const MOUNT_EFS: &str = include_str!("../image/mount.efs");
+
 /// What is written into the plain image after its packages.
-fn files(sources: &str) -> [(&'static str, String); 7] {
+fn files(sources: &str) -> [(&'static str, String); 9] {
     [
         ("etc/apt/sources.list", sources.to_owned()),
         (
@@ -161,6 +174,8 @@ fn files(sources: &str) -> [(&'static str, String); 7] {
         // Empty rather than absent: systemd would take the latter for a first boot and enable every service.
         ("etc/machine-id", String::new()),
         ("etc/resolv.conf", format!("nameserver {ROUTER}\n")),
+        ("usr/sbin/mount.efs", MOUNT_EFS.to_owned()),
+        ("usr/sbin/mount.nfs4", MOUNT_EFS.to_owned()),
         ("etc/hosts", "127.0.0.1 localhost\n".to_owned()),
         // Without a metadata service it would wait for one.
         (CLOUD_INIT_OFF.trim_start_matches('/'), String::new()),
@@ -190,6 +205,11 @@ fn install(dir: &Path) -> anyhow::Result<()> {
     };
     for (path, text) in files(&(sources.join("\n") + "\n")) {
         write(path, &text)?;
+        if text.starts_with("#!") {
+            let path = dir.join(path);
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
+                .with_context(|| format!("allowing to run {}", path.display()))?;
+        }
     }
     let _ = fs::remove_file(dir.join("etc/hostname"));
     for unit in MASKED {

@@ -232,6 +232,14 @@ impl Instance {
         command::run(&self.region, &self.place(), order(argv, &[]), &[], patience)
     }
 
+    /// As [`Instance::exec`] with something to read on standard input.
+    ///
+    /// # Errors
+    /// As [`Instance::exec`].
+    pub fn pipe(&self, argv: &[&str], input: &[u8]) -> anyhow::Result<Output> {
+        command::run(&self.region, &self.place(), order(argv, &[]), input, COMMAND)
+    }
+
     /// Runs a shell script and returns what it printed.
     ///
     /// # Errors

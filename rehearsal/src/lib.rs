@@ -10,9 +10,13 @@
 //! # Ok::<(), anyhow::Error>(())
 //! ```
 
+mod authority;
+mod balancer;
 mod cgroups;
 mod command;
+mod database;
 mod doctor;
+mod files;
 mod forward;
 mod image;
 mod inside;
@@ -27,8 +31,12 @@ mod user;
 mod vpc;
 mod wire;
 
+pub use authority::{Authority, Certificate};
+pub use balancer::{Balancer, BalancerSpec, Check, Health, Listener, PathRule, TargetGroup, TargetState};
 pub use command::{Output, Running};
+pub use database::{Database, DatabaseEvent, DatabaseSpec};
 pub use doctor::{Finding, doctor};
+pub use files::FileSystem;
 pub use forward::Forward;
 pub use image::Image;
 pub use instance::{Builder, Instance};

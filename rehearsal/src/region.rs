@@ -57,7 +57,7 @@ impl Region {
         sweep(&regions);
         let id = new_id();
         let dir = regions.join(&id);
-        fs::create_dir(&dir).with_context(|| format!("making {}", dir.display()))?;
+        fs::create_dir_all(dir.join("efs")).with_context(|| format!("making {}", dir.display()))?;
         let charge = Charge {
             dir: dir.clone(),
             id,

@@ -41,6 +41,11 @@ pub(crate) enum Ask {
         name: String,
         address: Ipv4Addr,
     },
+    /// Accepts connections in a place and says nothing, as long as the region lives.
+    Accept {
+        place: Place,
+        at: SocketAddrV4,
+    },
     /// Makes an instance without starting it.
     Create(InstanceSpec),
     /// Writes the attached file into an instance that does not run.

@@ -31,6 +31,8 @@ pub(crate) struct Launch {
     /// Control groups to join.
     pub(crate) doors: Vec<PathBuf>,
     pub(crate) console: PathBuf,
+    /// Where the region's file systems lie.
+    pub(crate) files: PathBuf,
     pub(crate) rootless: bool,
 }
 

@@ -28,6 +28,10 @@ pub(super) fn enter(it: &Launch) -> anyhow::Result<()> {
     new_mount("tmpfs", root.join("run"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, "mode=755")?;
     fs::create_dir_all(root.join("run/host")).context("making /run/host")?;
     fs::write(root.join("run/host/container-manager"), "lamp\n").context("naming the container manager")?;
+    // Every file system of the region is within reach; only the mount helper looks there.
+    let files = root.join("run/lamp/efs");
+    make_dir(&files)?;
+    bind(&it.files, &files)?;
     protect_proc(root)?;
     pivot(root)
 }

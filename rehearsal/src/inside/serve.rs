@@ -120,6 +120,11 @@ impl Region {
                 network::add(&name, number, address)?;
                 self.places.lock().unwrap_or_else(PoisonError::into_inner).insert(name, (number, address));
             }
+            Ask::Accept { place, at } => {
+                let listen = || TcpListener::bind(at).with_context(|| format!("listening at {at}"));
+                let listener = self.at(&place, listen)?;
+                thread::spawn(move || while listener.accept().is_ok() {});
+            }
             Ask::Create(spec) => self.create(spec)?,
             Ask::Put { name, path, mode } => {
                 let from = fds.pop().context("no file came with the order to write one")?;

@@ -140,6 +140,7 @@ impl Instance {
             network: network::path(name),
             doors: self.cgroups.doors(),
             console,
+            files: self.dir.with_file_name("efs"),
             rootless: self.rootless,
         };
         let mut child = Role::Launch(launch)
