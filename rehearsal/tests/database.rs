@@ -59,7 +59,8 @@ fn no_acknowledged_row_is_lost_when_the_primary_dies_and_everybody_finds_the_new
         .boot()
         .unwrap();
     web.sh("mariadb -e 'create table T (n int primary key)' labvpcrds").unwrap();
-    web.sh(&format!("systemd-run -u writer sh -c '{WRITER}'")).unwrap();
+    web.put("/root/writer", WRITER.as_bytes(), 0o755).unwrap();
+    web.sh("systemd-run -u writer --setenv=HOME=/root sh /root/writer").unwrap();
     let acknowledged = || {
         let text = web.read("/tmp/acknowledged").unwrap_or_default();
         text.lines().filter_map(|it| it.parse::<u32>().ok()).collect::<Vec<_>>()
