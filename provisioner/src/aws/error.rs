@@ -1,0 +1,293 @@
+//! One error type for every AWS call; the only place that knows what AWS's error codes mean.
+
+use std::{any, error, fmt};
+
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use aws_smithy_types::error::{display::DisplayErrorContext, metadata::ProvideErrorMetadata};
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A failed AWS call. The engine decides on `is_…`, the rest is for people.
+#[derive(Clone, Debug)]
+pub struct Error {
+    /// `ec2:CreateVpc`; empty where no call was made.
+    pub call: String,
+    /// AWS's code; for an answer that never came, [`UNREACHABLE`].
+    pub code: String,
+    pub message: String,
+    status: u16,
+}
+
+/// The code of an error without an answer: refused, dropped, timed out.
+const UNREACHABLE: &str = "Unreachable";
+/// The code of [`Error::not_yet`].
+const NOT_YET: &str = "NotYet";
+/// The code of [`Error::refused`].
+const REFUSED: &str = "Refused";
+
+impl Error {
+    /// Something outside the call itself has to happen first: the engine waits and tries again.
+    pub fn not_yet(why: impl Into<String>) -> Error {
+        Error { call: String::new(), code: NOT_YET.into(), message: why.into(), status: 0 }
+    }
+
+    /// A decision of ours not to make a call; never retried.
+    pub fn refused(why: impl Into<String>) -> Error {
+        Error { call: String::new(), code: REFUSED.into(), message: why.into(), status: 0 }
+    }
+
+    pub fn is_not_yet(&self) -> bool {
+        self.code == NOT_YET
+    }
+
+    /// The thing itself does not exist.
+    pub fn is_missing(&self) -> bool {
+        const CODES: &[&str] = &[
+            "NoSuchEntity",
+            "NoSuchBucket",
+            "NoSuchKey",
+            "NoSuchDistribution",
+            "NoSuchOriginAccessControl",
+            "NoSuchBucketPolicy",
+            "NoSuchPublicAccessBlockConfiguration",
+            "NoSuchTagSet",
+            "NotFound",
+            "NoSuchWebsiteConfiguration",
+            "InvalidLaunchTemplateName.NotFoundException",
+            "InvalidLaunchTemplateId.NotFound",
+            "ParameterNotFound",
+            "ResourceNotFoundException",
+            // What is left of a deregistered image.
+            "InvalidAMIID.Unavailable",
+        ];
+        CODES.contains(&self.code.as_str())
+            || self.code.ends_with(".NotFound")
+            || self.code.ends_with("NotFoundFault")
+            || self.code.ends_with("NotFound")
+            // A registration that is no more.
+            || (self.code == "InvalidTarget" && self.call.ends_with(":DeregisterTargets"))
+            // Auto Scaling has no code of its own for a missing group or policy.
+            || (self.code == "ValidationError" && self.message.contains("not found"))
+    }
+
+    /// Something still holds the thing; it may let go later.
+    pub fn is_in_use(&self) -> bool {
+        const CODES: &[&str] = &[
+            "DependencyViolation",
+            "ResourceInUse",
+            "ResourceInUseFault",
+            "InvalidIPAddress.InUse",
+            "InvalidAddress.Locked",
+            "FileSystemInUse",
+            "DeleteConflict",
+            "BucketNotEmpty",
+            "InvalidDBSubnetGroupStateFault",
+            "InvalidDBParameterGroupState",
+            "InvalidDBInstanceState",
+            "InvalidDBInstanceStateFault",
+            "InvalidDBParameterGroupStateFault",
+            "InvalidGroup.InUse",
+            "OriginAccessControlInUse",
+            "DistributionNotDisabled",
+            "PreconditionFailed",
+            "ScalingActivityInProgress",
+            "ScalingActivityInProgressFault",
+            "IncorrectState",
+            "IncorrectInstanceState",
+            "InvalidSnapshot.InUse",
+            "DependencyTimeout",
+            "ConcurrentModification",
+            "OperationAborted",
+            "VolumeInUse",
+        ];
+        CODES.contains(&self.code.as_str())
+            // What a NAT gateway that still holds the address makes AWS say; not a permission problem.
+            || (self.code == "AuthFailure" && self.call == "ec2:ReleaseAddress")
+            || self.message.contains("mapped public address")
+    }
+
+    /// A thing that this call refers to was made a moment ago and is not known everywhere yet.
+    pub fn is_not_visible_yet(&self) -> bool {
+        self.message.contains("Invalid IAM Instance Profile")
+            || self.message.contains("valid fully-formed launch template")
+            || self.message.contains("cannot be assumed by")
+            // An instance that is still starting cannot be registered with a target group.
+            || (self.code == "InvalidTarget" && self.message.contains("running"))
+            || (self.is_missing() && !self.code.starts_with("InvalidAMIID"))
+    }
+
+    /// Too many calls: nothing happened, and a later try will do.
+    pub fn is_throttled(&self) -> bool {
+        const CODES: &[&str] = &[
+            "RequestLimitExceeded",
+            "Throttling",
+            "ThrottlingException",
+            "TooManyRequestsException",
+            "RequestThrottled",
+            "SlowDown",
+            "PriorRequestNotComplete",
+            "TooManyUpdates",
+            "RequestThrottledException",
+        ];
+        CODES.contains(&self.code.as_str())
+    }
+
+    /// No answer, or an answer that says nothing about the call: it may or may not have taken effect.
+    pub fn is_ambiguous(&self) -> bool {
+        !self.is_throttled() && (self.code == UNREACHABLE || 500 <= self.status)
+    }
+
+    /// The thing that was to be made is there already.
+    pub fn is_there_already(&self) -> bool {
+        const CODES: &[&str] = &[
+            "EntityAlreadyExists",
+            "AlreadyExists",
+            "AlreadyExistsFault",
+            "ParameterAlreadyExists",
+            "BucketAlreadyOwnedByYou",
+            "Resource.AlreadyAssociated",
+            "InvalidPermission.Duplicate",
+            "RouteAlreadyExists",
+            "InvalidKeyPair.Duplicate",
+            "FileSystemAlreadyExists",
+            "MountTargetConflict",
+            "OriginAccessControlAlreadyExists",
+            "DistributionAlreadyExists",
+            "ResourceAlreadyExistsException",
+            "PriorityInUse",
+            "DuplicateListener",
+            "InvalidLaunchTemplateName.AlreadyExistsException",
+            "DuplicateTargetGroupName",
+            "DuplicateLoadBalancerName",
+            "InvalidAMIName.Duplicate",
+        ];
+        CODES.contains(&self.code.as_str())
+            || self.code.ends_with("AlreadyExists")
+            || self.code.ends_with("AlreadyExistsFault")
+    }
+
+    /// The idempotency token belongs to an earlier object that is gone or was asked for otherwise.
+    pub fn is_stale_token(&self) -> bool {
+        ["IdempotentInstanceTerminated", "IdempotentParameterMismatch"].contains(&self.code.as_str())
+    }
+
+    fn is_denied(&self) -> bool {
+        const CODES: &[&str] = &[
+            "UnauthorizedOperation",
+            "AccessDenied",
+            "AccessDeniedException",
+            "AuthFailure",
+            "UnauthorizedException",
+            "AuthorizationError",
+        ];
+        CODES.contains(&self.code.as_str())
+    }
+
+    /// The IAM action that the call needs; S3 names some of its actions unlike the calls.
+    fn permission(&self) -> String {
+        match self.call.as_str() {
+            "s3:HeadObject" => "s3:GetObject".into(),
+            "s3:ListObjectsV2" | "s3:HeadBucket" => "s3:ListBucket".into(),
+            "s3:GetPublicAccessBlock" => "s3:GetBucketPublicAccessBlock".into(),
+            "s3:PutPublicAccessBlock" => "s3:PutBucketPublicAccessBlock".into(),
+            "s3:DeleteObjects" => "s3:DeleteObject".into(),
+            other => other
+                .replace("efs:", "elasticfilesystem:")
+                .replace("elasticloadbalancingv2:", "elasticloadbalancing:"),
+        }
+    }
+}
+
+impl<E> From<SdkError<E, HttpResponse>> for Error
+where
+    E: ProvideErrorMetadata + error::Error + Send + Sync + 'static,
+{
+    fn from(err: SdkError<E, HttpResponse>) -> Self {
+        let status = err.raw_response().map_or(0, |it| it.status().as_u16());
+        let call = call_of(any::type_name::<E>());
+        match &err {
+            SdkError::ServiceError(it) => {
+                let meta = it.err().meta();
+                // A 404 without a body, as HEAD gives, has no code.
+                let code = meta.code().unwrap_or(if status == 404 { "NotFound" } else { "Unknown" });
+                let message = meta.message().unwrap_or_default();
+                Error { call, code: code.into(), message: message.into(), status }
+            }
+            SdkError::ConstructionFailure(_) => Error {
+                call,
+                code: "InvalidRequest".into(),
+                message: DisplayErrorContext(&err).to_string(),
+                status,
+            },
+            _ => {
+                let message = root_cause(&err);
+                Error { call, code: UNREACHABLE.into(), message, status }
+            }
+        }
+    }
+}
+
+/// Required fields that were left out of a request: a mistake of ours, told as an error rather than a panic.
+impl From<aws_smithy_types::error::operation::BuildError> for Error {
+    fn from(err: aws_smithy_types::error::operation::BuildError) -> Self {
+        Error::refused(format!("incomplete request: {err}"))
+    }
+}
+
+fn root_cause(err: &dyn error::Error) -> String {
+    let mut last = err;
+    while let Some(next) = last.source() {
+        last = next;
+    }
+    last.to_string()
+}
+
+/// `ec2:CreateVpc` from `aws_sdk_ec2::operation::create_vpc::CreateVpcError`.
+fn call_of(type_name: &str) -> String {
+    let service = type_name.trim_start_matches("aws_sdk_").split("::").next().unwrap_or_default();
+    let operation = type_name.rsplit("::").next().unwrap_or_default().trim_end_matches("Error");
+    format!("{service}:{operation}")
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.call.is_empty() {
+            return f.write_str(&self.message);
+        }
+        write!(f, "{}: {}", self.call, self.code)?;
+        if !self.message.is_empty() {
+            write!(f, ": {}", self.message)?;
+        }
+        if self.is_denied() && !self.is_in_use() {
+            write!(f, "; the credentials lack the permission {}", self.permission())?;
+        }
+        if self.code == UNREACHABLE {
+            f.write_str("; is the endpoint right and the network up?")?;
+        }
+        Ok(())
+    }
+}
+
+impl error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_named_after_its_error_type() {
+        assert_eq!(call_of("aws_sdk_ec2::operation::create_vpc::CreateVpcError"), "ec2:CreateVpc");
+    }
+
+    #[test]
+    fn an_address_held_by_a_nat_gateway_is_in_use_and_not_denied() {
+        let err = Error {
+            call: "ec2:ReleaseAddress".into(),
+            code: "AuthFailure".into(),
+            message: String::new(),
+            status: 400,
+        };
+        assert!(err.is_in_use());
+        assert!(!err.to_string().contains("permission"));
+    }
+}

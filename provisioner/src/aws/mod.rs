@@ -1,0 +1,13 @@
+//! The AWS boundary: clients, tags, retries, and one error type.
+
+mod clients;
+mod error;
+mod interfaces;
+mod known;
+mod once;
+mod retry;
+mod tags;
+
+pub use clients::{Aws, Connect, Settings};
+pub use error::{Error, Result};
+pub use tags::{Tags, tag_value};

@@ -1,0 +1,85 @@
+//! `lamp down`: takes everything away, and proves it.
+
+use super::{
+    Exit, Session,
+    session::{Interrupt, take_lock},
+};
+use crate::{
+    engine::{Seen, destroy},
+    kinds::forget_host_reports,
+    sweep::sweep,
+    timing::removal,
+    ui::{Leftover, Sweep, Ui},
+};
+
+pub(super) async fn down(
+    mut session: Session,
+    yes: bool,
+    final_snapshot: bool,
+    ui: &mut Ui,
+) -> anyhow::Result<Exit> {
+    let observed = session.observe().await?;
+    if !observed.claims.is_empty() {
+        for (node, ids) in &observed.claims {
+            ui.note(&format!(
+                "{} resources say that they are {node}: {}; run it again for the others",
+                ids.len(),
+                ids.join(", ")
+            ));
+        }
+    }
+    let all: Vec<Seen> = observed.nodes.into_values().collect();
+    let name = session.stack.name.clone();
+    if all.is_empty() {
+        ui.note(&format!("there is nothing of stack {name}"));
+    } else {
+        let question =
+            format!("This deletes all {} resources of stack {name} in {}.", all.len(), session.aws.region);
+        if !ui.confirm_by_name(&question, &name, yes)? {
+            ui.note("nothing was deleted");
+            return Ok(Exit::Failed);
+        }
+    }
+    let interrupt = Interrupt::watch(ui.notes());
+    let lock = take_lock(&session, "lamp down", &interrupt, ui).await?;
+    let done = remove(&mut session, &all, final_snapshot, &interrupt, ui).await;
+    lock.release().await?;
+    done
+}
+
+async fn remove(
+    session: &mut Session,
+    all: &[Seen],
+    final_snapshot: bool,
+    interrupt: &Interrupt,
+    ui: &mut Ui,
+) -> anyhow::Result<Exit> {
+    let c = &session.config;
+    let keep = final_snapshot || c.database.final_snapshot;
+    session.aws.settings.final_snapshot =
+        keep.then(|| jiff::Timestamp::now().strftime("%Y-%m-%d-%H%M").to_string());
+    let vpc = all.iter().find(|it| it.kind.name == "vpc").map(|it| it.id.clone());
+    let stop = interrupt.stop();
+    let Session { kinds, aws, .. } = &*session;
+    let forecast = removal(all.iter().map(|it| it.node.as_str()));
+    let report = ui.watch(&forecast, async |events| destroy(all, kinds, aws, &events, &stop).await).await;
+    ui.report(&report);
+    if report.is_ok() {
+        forget_host_reports(aws).await?;
+    }
+    aws.look_again();
+    let left = sweep(c, aws, vpc.as_deref()).await?;
+    let left = left.into_iter().map(|it| Leftover {
+        what: it.service.to_owned(),
+        id: it.id,
+        why: it.why.to_owned(),
+    });
+    let kept = all.iter().filter(|it| keep && it.kind.name == "db-instance").map(|it| Leftover {
+        what: "snapshot".into(),
+        id: format!("{}-{}", it.id, aws.settings.final_snapshot.as_deref().unwrap_or_default()),
+        why: "a final snapshot was asked for; it costs money until you delete it".into(),
+    });
+    let sweep = Sweep { left: left.collect(), kept: kept.collect() };
+    ui.sweep(&sweep);
+    Ok(if report.is_ok() && sweep.left.is_empty() { Exit::Fine } else { Exit::Failed })
+}

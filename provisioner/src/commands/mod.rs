@@ -1,0 +1,81 @@
+//! One file per command: load the configuration, lay out the stack, let the engine work, show it.
+
+mod down;
+mod graph;
+mod health;
+mod init;
+mod plan;
+mod session;
+mod ssh;
+mod status;
+mod unlock;
+mod up;
+
+use std::process::ExitCode;
+
+use crate::{
+    cli::{Cli, Command},
+    config::ConfigErrors,
+    ui::{Ui, fault},
+};
+use session::Session;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// All is as wanted.
+    Fine,
+    /// Something failed, or is not well.
+    Failed,
+    /// `plan`: there is something to do. Otherwise: the configuration or the command line is wrong.
+    Two,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(it: Exit) -> ExitCode {
+        ExitCode::from(match it {
+            Exit::Fine => 0,
+            Exit::Failed => 1,
+            Exit::Two => 2,
+        })
+    }
+}
+
+/// Runs a command and tells what went wrong.
+pub async fn run(cli: Cli) -> Exit {
+    let mut ui = Ui::new(cli.global.json, cli.global.no_color);
+    match dispatch(cli, &mut ui).await {
+        Ok(exit) => exit,
+        Err(err) => match err.downcast_ref::<ConfigErrors>() {
+            Some(errors) => {
+                ui.config_errors(errors);
+                Exit::Two
+            }
+            None => {
+                fault(&err);
+                Exit::Failed
+            }
+        },
+    }
+}
+
+async fn dispatch(cli: Cli, ui: &mut Ui) -> anyhow::Result<Exit> {
+    let global = &cli.global;
+    if let Command::Init { schema } = cli.command {
+        return init::init(global, schema, ui);
+    }
+    let config = session::load(global)?;
+    if let Command::Graph { format } = cli.command {
+        return graph::graph(&config, format, ui);
+    }
+    let session = Session::open(config, global).await?;
+    match cli.command {
+        Command::Init { .. } | Command::Graph { .. } => Ok(Exit::Fine),
+        Command::Plan => plan::plan(session, ui).await,
+        Command::Up { yes, no_wait } => up::up(session, yes, no_wait, ui).await,
+        Command::Status => status::status(session, ui).await,
+        Command::Down { yes, final_snapshot } => down::down(session, yes, final_snapshot, ui).await,
+        Command::Ssh { host, command } => ssh::ssh(session, global, host, command).await,
+        Command::Unlock { yes } => unlock::unlock(session, yes, ui).await,
+    }
+}

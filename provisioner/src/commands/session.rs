@@ -1,0 +1,126 @@
+//! What every command but `init` begins with: the configuration, the desired stack and the account.
+
+use std::path::Path;
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    aws::{Aws, Connect, Settings},
+    cli::{DEFAULT_FILE, Global},
+    config::{self, Config, ConfigErrors},
+    engine::{Kind, Observed, Stack, Stop, observe},
+    kinds,
+    lock::Lock,
+    stack::{Surroundings, stack},
+    ui::{Notes, Ui},
+};
+
+/// One stack in one account.
+pub struct Session {
+    pub config: Config,
+    pub stack: Stack,
+    pub kinds: Vec<Kind>,
+    pub aws: Aws,
+}
+
+/// Reads the configuration. Where no file was named and none is there, it is the lab.
+///
+/// # Errors
+/// Everything that is wrong with the file.
+pub fn load(global: &Global) -> Result<Config, ConfigErrors> {
+    let region = global.region.as_deref();
+    match &global.config {
+        Some(path) => config::load(path, region),
+        None if Path::new(DEFAULT_FILE).exists() => config::load(Path::new(DEFAULT_FILE), region),
+        None => config::parse(DEFAULT_FILE, "", region),
+    }
+}
+
+impl Session {
+    /// Connects and lays out the stack.
+    ///
+    /// # Errors
+    /// No credentials, an account that does not answer, or local files that cannot be read.
+    pub async fn open(config: Config, global: &Global) -> anyhow::Result<Session> {
+        let connect = Connect {
+            profile: global.profile.clone(),
+            region: config.region.clone(),
+            endpoint: global.endpoint_url.clone(),
+        };
+        let mut aws = Aws::connect(&config.stack, connect).await?;
+        aws.settings = Settings {
+            final_snapshot: None,
+            buckets: config.site.bucket.iter().map(|it| (it.clone(), config.site.region.clone())).collect(),
+            compare_passwords: config.database.password_file.is_some(),
+        };
+        let account = aws.account().await.context("asking who we are")?;
+        let surroundings = Surroundings::read(&config, &account, aws.endpoint.as_deref())?;
+        let stack = stack(&config, &surroundings)?;
+        Ok(Session { config, stack, kinds: kinds::all(), aws })
+    }
+
+    /// One look at everything of the stack's.
+    pub async fn observe(&self) -> anyhow::Result<Observed> {
+        observe(&self.kinds, &self.stack, &self.aws).await.context("looking at the account")
+    }
+}
+
+/// Ctrl-C and an orderly end from outside: nothing new is begun, what runs is finished. A second one ends at once,
+/// which is safe as well: the account is the state.
+pub struct Interrupt {
+    stop: Stop,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Interrupt {
+    pub fn watch(notes: Notes) -> Interrupt {
+        let stop = Stop::default();
+        let asked = stop.clone();
+        let task = tokio::spawn(async move {
+            let mut end = match signal(SignalKind::terminate()) {
+                Ok(it) => it,
+                Err(_) => return,
+            };
+            for first in [true, false] {
+                tokio::select! {
+                    _ = tokio::signal::ctrl_c() => (),
+                    _ = end.recv() => (),
+                }
+                asked.ask();
+                match first {
+                    true => notes.send(
+                        "interrupted: what runs is finished, nothing new begins; once more ends at once",
+                    ),
+                    false => std::process::exit(130),
+                }
+            }
+        });
+        Interrupt { stop, task }
+    }
+
+    pub fn stop(&self) -> Stop {
+        self.stop.clone()
+    }
+}
+
+impl Drop for Interrupt {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Takes the stack's lock; who loses it to somebody else starts nothing new.
+pub async fn take_lock(
+    session: &Session,
+    command: &str,
+    interrupt: &Interrupt,
+    ui: &mut Ui,
+) -> anyhow::Result<Lock> {
+    let lock = Lock::take(&session.aws, command).await?;
+    if let Some(note) = lock.note() {
+        ui.note(note);
+    }
+    lock.stops(&interrupt.stop());
+    Ok(lock)
+}

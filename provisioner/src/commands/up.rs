@@ -1,0 +1,68 @@
+//! `lamp up`: builds what is missing and repairs what differs.
+
+use anyhow::bail;
+
+use super::{
+    Exit, Session, health,
+    session::{Interrupt, take_lock},
+};
+use crate::{
+    engine::{self, Observed, Plan, apply},
+    timing::forecast,
+    ui::Ui,
+};
+
+pub(super) async fn up(session: Session, yes: bool, no_wait: bool, ui: &mut Ui) -> anyhow::Result<Exit> {
+    let observed = session.observe().await?;
+    let plan = engine::plan(&session.stack, &observed);
+    ui.plan(&plan, &forecast(&session.stack, &plan));
+    refuse(&plan)?;
+    let (exit, observed) = match plan.is_empty() {
+        true => (Exit::Fine, observed),
+        false if !ui.confirm("Carry out this plan?", yes)? => {
+            ui.note("nothing was changed");
+            return Ok(Exit::Failed);
+        }
+        false => build(&session, plan, ui).await?,
+    };
+    if exit == Exit::Fine && !no_wait && !health::wait(&session, ui).await? {
+        return Ok(Exit::Failed);
+    }
+    ui.addresses(&health::addresses(&session.config, &observed));
+    Ok(exit)
+}
+
+/// Carries out the plan that the operator has seen, and no other.
+async fn build(session: &Session, seen: Plan, ui: &mut Ui) -> anyhow::Result<(Exit, Observed)> {
+    let interrupt = Interrupt::watch(ui.notes());
+    let lock = take_lock(session, "lamp up", &interrupt, ui).await?;
+    let done = async {
+        // Somebody may have changed the account between the look and the lock.
+        let observed = session.observe().await?;
+        let plan = engine::plan(&session.stack, &observed);
+        if plan != seen {
+            ui.plan(&plan, &forecast(&session.stack, &plan));
+            bail!("the account changed since the plan was made; this is the new plan: run `lamp up` again");
+        }
+        let forecast = forecast(&session.stack, &plan);
+        let stop = interrupt.stop();
+        let Session { stack, kinds, aws, .. } = session;
+        let (report, observed) = ui
+            .watch(&forecast, async |events| apply(stack, kinds, &plan, observed, aws, &events, &stop).await)
+            .await;
+        ui.report(&report);
+        Ok((if report.is_ok() { Exit::Fine } else { Exit::Failed }, observed))
+    };
+    let done = done.await;
+    lock.release().await?;
+    done
+}
+
+/// What only a person can decide stops the run before anything is changed.
+fn refuse(plan: &Plan) -> anyhow::Result<()> {
+    let refused: Vec<_> = plan.refusals().map(|it| it.node.as_str()).collect();
+    if !refused.is_empty() {
+        bail!("nothing was changed, since this has to be decided first: {}", refused.join(", "));
+    }
+    Ok(())
+}

@@ -1,0 +1,164 @@
+//! Takes resources away: dependents first, retry while others still hold one, wait until it is gone.
+
+use serde_json::Value as Json;
+
+use super::{
+    Events, Kind, Outcome, Report, Seen, Stop, Verb, What,
+    clock::now,
+    patience::Patience,
+    reader::Reader,
+    walk::{Visit, reverse, walk},
+};
+use crate::aws::{self, Aws};
+
+/// Removes everything in `seen`. Who depends on whom is read from what AWS says, so that resources
+/// which are no longer in the configuration go in the right order too.
+pub async fn destroy(seen: &[Seen], kinds: &[Kind], aws: &Aws, events: &Events, stop: &Stop) -> Report {
+    let reader = Reader::new(aws);
+    let reader = &reader;
+    let order = reverse(&needs(seen, kinds));
+    let ends = walk(&order, stop, |index| {
+        let it = &seen[index];
+        async move {
+            let began = now();
+            events.send(&it.node, What::Started { verb: Verb::Delete });
+            match remove(it, aws, events, reader).await {
+                Ok(()) => {
+                    events.send(&it.node, What::Done { took: now() - began });
+                    Ok(())
+                }
+                Err(err) => {
+                    let why = err.to_string();
+                    events.send(&it.node, What::Failed { why: why.clone() });
+                    Err(why)
+                }
+            }
+        }
+    });
+    let mut report = Report::default();
+    for (it, end) in seen.iter().zip(ends.await) {
+        let outcome = match end {
+            Visit::Done(()) => Outcome::Changed,
+            Visit::Failed(why) => Outcome::Failed { why },
+            Visit::Skipped(why) => {
+                let because = why.map_or("the run was interrupted", |it| &seen[it].node).to_owned();
+                events.send(&it.node, What::Skipped { because: because.clone() });
+                Outcome::Skipped { because }
+            }
+        };
+        report.nodes.push((it.node.clone(), outcome));
+    }
+    report
+}
+
+/// Removes one resource and waits until it is gone. That it is gone already is success.
+pub(super) async fn remove(seen: &Seen, aws: &Aws, events: &Events, reader: &Reader<'_>) -> aws::Result<()> {
+    let mut patience = Patience::new(seen.kind.patience);
+    loop {
+        let err = match seen.kind.delete(seen, aws).await {
+            Ok(()) => break,
+            Err(err) if err.is_missing() => break,
+            Err(err) => err,
+        };
+        let passes = err.is_in_use() || err.is_not_yet() || err.is_throttled() || err.is_ambiguous();
+        if !passes {
+            return Err(err);
+        }
+        let held = match seen.kind.holders(seen, aws).await {
+            Ok(Some(by)) => format!("{err}; held by {by}"),
+            _ => err.to_string(),
+        };
+        if patience.is_over() {
+            return Err(aws::Error::refused(format!(
+                "{held}; gave up after {:?}, run it again later",
+                seen.kind.patience
+            )));
+        }
+        events.send(&seen.node, What::Waiting { why: held });
+        patience.back_off().await;
+    }
+    if !seen.kind.lingers {
+        return Ok(());
+    }
+    let mut since = now();
+    loop {
+        patience.wait().await;
+        let all = reader.list(seen.kind, since).await?;
+        let Some(it) = all.iter().find(|it| it.id == seen.id) else { return Ok(()) };
+        let state = match &it.phase {
+            super::Phase::Pending(state) | super::Phase::Failed(state) => state.clone(),
+            super::Phase::Ready => "it to go".into(),
+        };
+        if patience.is_over() {
+            return Err(aws::Error::refused(format!(
+                "still {state} after {:?}, run it again later",
+                seen.kind.patience
+            )));
+        }
+        events.send(&seen.node, What::Waiting { why: state });
+        since = now() + patience.pause / 2;
+    }
+}
+
+/// For each resource those it needs: the ids in its fields, and the kinds that it comes after.
+fn needs(seen: &[Seen], kinds: &[Kind]) -> Vec<Vec<usize>> {
+    let by_id: std::collections::HashMap<(&str, &str), usize> =
+        seen.iter().enumerate().map(|(i, it)| ((it.kind.name, it.id.as_str()), i)).collect();
+    let mut all: Vec<Vec<usize>> = Vec::with_capacity(seen.len());
+    for (index, it) in seen.iter().enumerate() {
+        let mut needs = Vec::new();
+        let mut ids = Vec::new();
+        collect_ids(&it.fields, &mut ids);
+        needs.extend(ids.iter().filter_map(|it| by_id.get(it)).copied());
+        let others = seen.iter().enumerate();
+        needs.extend(others.filter(|(_, other)| it.kind.after.contains(&other.kind.name)).map(|(i, _)| i));
+        needs.retain(|it| *it != index);
+        needs.sort_unstable();
+        needs.dedup();
+        all.push(needs);
+    }
+    break_cycles(seen, kinds, &mut all);
+    all
+}
+
+/// Resources of one kind may refer to each other in a circle (security groups do, once somebody adds
+/// a rule by hand). Inside a circle the order of kinds decides, and `remove` retries the rest.
+fn break_cycles(seen: &[Seen], kinds: &[Kind], needs: &mut [Vec<usize>]) {
+    let rank = |it: usize| kinds.iter().position(|kind| kind.name == seen[it].kind.name);
+    loop {
+        let mut left: Vec<usize> = needs.iter().map(Vec::len).collect();
+        let dependents = reverse(needs);
+        let mut ready: Vec<usize> = (0..left.len()).filter(|it| left[*it] == 0).collect();
+        while let Some(it) = ready.pop() {
+            for &dependent in &dependents[it] {
+                left[dependent] -= 1;
+                if left[dependent] == 0 {
+                    ready.push(dependent);
+                }
+            }
+        }
+        let circle: Vec<usize> = (0..left.len()).filter(|it| 0 < left[*it]).collect();
+        let Some(&first) = circle.first() else { return };
+        let before: usize = circle.iter().map(|it| needs[*it].len()).sum();
+        for &it in &circle {
+            needs[it].retain(|need| !circle.contains(need) || rank(*need) < rank(it));
+        }
+        // Nothing to drop by rank: cut one edge and look again.
+        if before == circle.iter().map(|it| needs[*it].len()).sum::<usize>() {
+            needs[first].retain(|it| !circle.contains(it));
+        }
+    }
+}
+
+fn collect_ids<'a>(value: &'a Json, found: &mut Vec<(&'a str, &'a str)>) {
+    match value {
+        Json::Object(map) => {
+            match (map.get("$kind").and_then(Json::as_str), map.get("$id").and_then(Json::as_str)) {
+                (Some(kind), Some(id)) => found.push((kind, id)),
+                _ => map.values().for_each(|it| collect_ids(it, found)),
+            }
+        }
+        Json::Array(items) => items.iter().for_each(|it| collect_ids(it, found)),
+        _ => (),
+    }
+}

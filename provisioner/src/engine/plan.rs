@@ -1,0 +1,221 @@
+//! Desired and observed in, decisions out. No I/O, no clock.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::{Map, Value as Json, json};
+
+use super::{Node, Observed, Phase, Seen, Stack};
+
+/// What has to be done, node by node, in the stack's order; what is no longer wanted comes last.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Plan {
+    pub steps: Vec<Step>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Step {
+    pub node: String,
+    #[serde(flatten)]
+    pub action: Action,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "action", rename_all = "kebab-case")]
+pub enum Action {
+    Keep,
+    Create,
+    /// AWS is still at it: wait.
+    Wait {
+        state: String,
+    },
+    Configure {
+        changes: Vec<Change>,
+    },
+    /// It failed and holds no data: remove it and make it anew.
+    Remake {
+        why: String,
+    },
+    /// Only a person can decide.
+    Refuse {
+        why: String,
+        changes: Vec<Change>,
+    },
+    Delete,
+}
+
+/// One difference.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Change {
+    pub field: String,
+    pub have: Json,
+    pub want: Json,
+}
+
+impl Plan {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.steps.iter().all(|it| it.action == Action::Keep)
+    }
+
+    /// The steps that no run may take.
+    pub fn refusals(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(|it| matches!(it.action, Action::Refuse { .. }))
+    }
+}
+
+/// Decides what to do with every node of the stack and with everything of ours that is not in it.
+pub fn plan(stack: &Stack, observed: &Observed) -> Plan {
+    let claimed = |node: &str| observed.claims.iter().find(|(it, _)| it == node);
+    let mut steps: Vec<Step> = Vec::new();
+    for node in &stack.nodes {
+        let action = match (claimed(&node.name), observed.nodes.get(&node.name)) {
+            (Some((_, ids)), _) => Action::Refuse {
+                why: format!(
+                    "{} resources say they are this node: {}; delete the wrong one, or remove its tag lamp:node and lamp:stack",
+                    ids.len(),
+                    ids.join(", ")
+                ),
+                changes: Vec::new(),
+            },
+            (None, None) => Action::Create,
+            (None, Some(seen)) => decide(node, seen, stack, observed),
+        };
+        steps.push(Step { node: node.name.clone(), action });
+    }
+    for name in observed.nodes.keys().filter(|it| stack.nodes.iter().all(|node| node.name != **it)) {
+        steps.push(Step { node: name.clone(), action: Action::Delete });
+    }
+    Plan { steps }
+}
+
+fn decide(node: &Node, seen: &Seen, stack: &Stack, observed: &Observed) -> Action {
+    match &seen.phase {
+        Phase::Failed(why) if seen.kind.holds_data => Action::Refuse {
+            why: format!("{} failed: {why}; it may hold data, so look at it and delete it by hand", seen.id),
+            changes: Vec::new(),
+        },
+        Phase::Failed(why) => Action::Remake { why: why.clone() },
+        phase => match (changes(node, seen, stack, observed), phase) {
+            (it, _) if it.iter().any(|it| is_fixed(seen, it)) => {
+                Action::Refuse { why: way_out(seen, &it), changes: it }
+            }
+            (it, Phase::Pending(state)) if it.is_empty() => Action::Wait { state: state.clone() },
+            (it, _) if it.is_empty() => Action::Keep,
+            (changes, _) => Action::Configure { changes },
+        },
+    }
+}
+
+pub(super) fn is_fixed(seen: &Seen, change: &Change) -> bool {
+    seen.kind.fixed.contains(&change.field.as_str())
+}
+
+/// Why a change is refused, and what the operator can do.
+pub(super) fn way_out(seen: &Seen, changes: &[Change]) -> String {
+    let fields: Vec<_> = changes.iter().filter(|it| is_fixed(seen, it)).map(|it| it.field.as_str()).collect();
+    format!(
+        "AWS cannot change {} of {} in place, and replacing it is your decision: set the configuration back, or delete {} by hand and run `lamp up` again",
+        fields.join(", "),
+        seen.id,
+        seen.id
+    )
+}
+
+/// All differences of one node, in fields and in tags.
+pub(super) fn changes(node: &Node, seen: &Seen, stack: &Stack, observed: &Observed) -> Vec<Change> {
+    let mut changes =
+        diff(&plain(&seen.fields, stack, observed), &plain(&node.resource.fields(), stack, observed));
+    if let Some(have) = &seen.tags {
+        changes.extend(node.tags.iter().filter(|(key, want)| have.get(*key) != Some(want)).map(
+            |(key, want)| Change {
+                field: format!("tag {key}"),
+                have: json!(have.get(key)),
+                want: json!(want),
+            },
+        ));
+    }
+    changes
+}
+
+/// The fields that are wanted otherwise than they are. What is wanted decides which fields count.
+fn diff(have: &Json, want: &Json) -> Vec<Change> {
+    let (Json::Object(have), Json::Object(want)) = (have, want) else { return Vec::new() };
+    let differing = want.iter().filter(|(field, want)| have.get(*field) != Some(want));
+    differing
+        .map(|(field, want)| {
+            let have = have.get(field).unwrap_or(&Json::Null);
+            Change { field: field.clone(), have: shown(have), want: shown(want) }
+        })
+        .collect()
+}
+
+/// Secrets are compared, never shown.
+fn shown(value: &Json) -> Json {
+    match value {
+        Json::Object(map) if map.contains_key("$secret") => json!("(secret)"),
+        Json::Object(map) => map.iter().map(|(key, it)| (key.clone(), shown(it))).collect(),
+        Json::Array(items) => items.iter().map(shown).collect(),
+        other => other.clone(),
+    }
+}
+
+/// Fields as they can be compared: ids for references, texts for values, no creation-only fields,
+/// lists in one order, since AWS keeps none.
+fn plain(value: &Json, stack: &Stack, observed: &Observed) -> Json {
+    match value {
+        Json::Object(map) => {
+            if let Some(node) =
+                map.get("$node").and_then(Json::as_u64).and_then(|it| usize::try_from(it).ok())
+            {
+                return Json::String(pointed(node, map.get("$out").and_then(Json::as_str), stack, observed));
+            }
+            if let Some(id) = map.get("$id") {
+                return id.clone();
+            }
+            if let Some(Json::Array(parts)) = map.get("$join") {
+                let text = |it| plain(it, stack, observed).as_str().unwrap_or_default().to_owned();
+                return Json::String(parts.iter().map(text).collect());
+            }
+            let fields = map.iter().filter(|(_, it)| it.get("$once").is_none());
+            fields.map(|(key, it)| (key.clone(), plain(it, stack, observed))).collect::<Map<_, _>>().into()
+        }
+        Json::Array(items) => {
+            let mut items: Vec<Json> = items.iter().map(|it| plain(it, stack, observed)).collect();
+            items.sort_by_cached_key(Json::to_string);
+            Json::Array(items)
+        }
+        other => other.clone(),
+    }
+}
+
+fn pointed(node: usize, out: Option<&str>, stack: &Stack, observed: &Observed) -> String {
+    let Some(name) = stack.nodes.get(node).map(|it| &it.name) else { return String::new() };
+    match (observed.nodes.get(name), out) {
+        (Some(seen), None) => seen.id.clone(),
+        (Some(seen), Some(out)) => seen.out.get(out).cloned().unwrap_or_default(),
+        (None, None) => format!("({name})"),
+        (None, Some(out)) => format!("({name} {out})"),
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} → {}", self.field, short(&self.have), short(&self.want))
+    }
+}
+
+/// JSON without the quotes that a person does not need.
+pub(crate) fn short(value: &Json) -> String {
+    match value {
+        Json::Null => "(none)".into(),
+        Json::String(text) if text.is_empty() => "(none)".into(),
+        Json::String(text) => text.clone(),
+        Json::Array(items) => format!("[{}]", items.iter().map(short).collect::<Vec<_>>().join(", ")),
+        Json::Object(map) => {
+            let fields: Vec<_> = map.iter().map(|(key, it)| format!("{key}: {}", short(it))).collect();
+            format!("{{{}}}", fields.join(", "))
+        }
+        other => other.to_string(),
+    }
+}

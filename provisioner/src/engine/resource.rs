@@ -1,0 +1,114 @@
+//! What a kind of AWS resource has to say about itself.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::Serialize;
+use shared::tags::NODE;
+
+use crate::{
+    aws::{self, Aws, Tags, tag_value},
+    engine::Cx,
+};
+
+/// One kind of AWS resource. The struct is the desired state *and* the observed state: `list`
+/// answers in the same shape that the stack asks in, so comparing needs no code of its own.
+///
+/// Write-only fields are `#[serde(skip)]`; fields that matter at creation only are
+/// [`AtCreation`](super::AtCreation). Everything else is read back and compared.
+pub trait Resource: Clone + Serialize + Send + Sync + 'static {
+    /// First half of every node's name, such as `subnet` in `subnet/private-subnet-a1`.
+    const KIND: &'static str;
+    /// Fields that AWS cannot change in place; a difference there stops the plan.
+    const FIXED: &'static [&'static str] = &[];
+    /// Kinds that have to be there first, and go last, although no field refers to them.
+    const AFTER: &'static [&'static str] = &[];
+    /// How long creation takes on AWS, as a rule; for forecasts only.
+    const USUALLY: Duration = Duration::from_secs(2);
+    /// How long a change or a removal may take to settle.
+    const PATIENCE: Duration = Duration::from_secs(300);
+    /// Whether AWS goes on deleting after it has answered.
+    const LINGERS: bool = false;
+    /// Whether one that failed is kept for a person to look at rather than made anew.
+    const HOLDS_DATA: bool = false;
+
+    /// Everything of this kind that belongs to the stack: one bulk read.
+    fn list(aws: &Aws) -> impl Future<Output = aws::Result<Vec<Found<Self>>>> + Send;
+
+    /// Makes the tagged object and returns its id. May go on to `configure` it: what a crash leaves
+    /// undone is found by comparing and done by the next `configure`.
+    fn create(&self, cx: &Cx<'_>) -> impl Future<Output = aws::Result<String>> + Send;
+
+    /// Sets what can be set after creation. Idempotent: it is also the update.
+    fn configure(&self, _have: &Found<Self>, _cx: &Cx<'_>) -> impl Future<Output = aws::Result<()>> + Send {
+        async { Ok(()) }
+    }
+
+    /// Sets tags that are missing or differ. Kinds whose `list` reads no tags need none of it.
+    fn tag(_id: &str, _tags: &Tags, _aws: &Aws) -> impl Future<Output = aws::Result<()>> + Send {
+        async { Ok(()) }
+    }
+
+    /// Starts the removal.
+    fn delete(have: &Found<Self>, aws: &Aws) -> impl Future<Output = aws::Result<()>> + Send;
+
+    /// What keeps the object from being removed, in words, where AWS can tell.
+    fn holders(_have: &Found<Self>, _aws: &Aws) -> impl Future<Output = aws::Result<Option<String>>> + Send {
+        async { Ok(None) }
+    }
+}
+
+/// A resource as AWS reports it.
+#[derive(Clone, Debug)]
+pub struct Found<R> {
+    /// From the tag `lamp:node`; empty where somebody removed it.
+    pub node: String,
+    pub id: String,
+    pub spec: R,
+    pub phase: Phase,
+    /// Attributes that other nodes may ask for, such as an endpoint. Never a secret.
+    pub out: BTreeMap<&'static str, String>,
+    /// `None` where the kind's tags are not read.
+    pub tags: Option<Tags>,
+}
+
+impl<R: Resource> Found<R> {
+    /// A ready resource whose node is told by its tags.
+    pub fn new(id: Option<&str>, tags: Tags, spec: R) -> Self {
+        let id = id.unwrap_or_default().to_owned();
+        Found {
+            node: tag_value(&tags, NODE),
+            id,
+            spec,
+            phase: Phase::Ready,
+            out: BTreeMap::new(),
+            tags: Some(tags),
+        }
+    }
+
+    /// A ready resource whose node is told by something else than tags, such as its own name.
+    pub fn untagged(node: &str, id: &str, spec: R) -> Self {
+        let node = format!("{}/{node}", R::KIND);
+        Found { node, id: id.to_owned(), spec, phase: Phase::Ready, out: BTreeMap::new(), tags: None }
+    }
+
+    /// The same in another phase.
+    pub fn phase(self, phase: Phase) -> Self {
+        Found { phase, ..self }
+    }
+
+    /// The same with an attribute for others.
+    pub fn out(mut self, it: super::Output<R>, value: impl Into<String>) -> Self {
+        self.out.insert(it.name(), value.into());
+        self
+    }
+}
+
+/// Where a resource is in its life.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Phase {
+    Ready,
+    /// AWS is still at it; its word for the state.
+    Pending(String),
+    /// It will not become ready by itself; why.
+    Failed(String),
+}

@@ -1,0 +1,116 @@
+//! The agent's program in its bucket, under the SHA-256 sum by which hosts verify it. Another program
+//! is another node, so that the old one goes last, when nothing asks for it any more.
+
+use std::{io, path::PathBuf};
+
+use aws_sdk_s3::primitives::ByteStream;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use md5::{Digest as _, Md5};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    Bucket,
+    bucket_policy::bucket,
+    buckets::{ARTEFACTS, objects, ours},
+};
+use crate::{
+    aws::{self, Aws},
+    engine::{Cx, Found, Output, Ref, Resource},
+};
+
+/// Its id is its key, `<sha256>/lampd`; its node's name the first twelve digits of the sum.
+#[derive(Clone, Debug, Serialize)]
+pub struct Artefact {
+    pub bucket: Ref<Bucket>,
+    pub key: String,
+    /// Sum of what is stored, in hexadecimal.
+    pub md5: String,
+    /// Where it is uploaded from.
+    #[serde(skip)]
+    pub file: PathBuf,
+}
+
+/// The program's name in the bucket.
+const NAME: &str = "/lampd";
+
+impl Artefact {
+    /// The program's SHA-256 sum in hexadecimal, once it is stored.
+    pub const SHA256: Output<Artefact> = Output::new("sha256");
+
+    /// The program in this file.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn read(bucket: Ref<Bucket>, file: PathBuf) -> io::Result<Artefact> {
+        let content = std::fs::read(&file)?;
+        let key = format!("{}{NAME}", hex(&Sha256::digest(&content)));
+        Ok(Artefact { bucket, key, md5: hex(&Md5::digest(&content)), file })
+    }
+
+    /// The program's SHA-256 sum in hexadecimal.
+    pub fn sha256(&self) -> &str {
+        self.key.trim_end_matches(NAME)
+    }
+
+    /// The second half of its node's name.
+    pub fn node(&self) -> &str {
+        self.key.get(..12).unwrap_or_default()
+    }
+}
+
+impl Resource for Artefact {
+    const KIND: &'static str = "artefact";
+    const FIXED: &'static [&'static str] = &["bucket", "key"];
+
+    async fn list(aws: &Aws) -> aws::Result<Vec<Found<Self>>> {
+        let mut found = Vec::new();
+        for it in ours(aws).await?.iter().filter(|it| it.node == ARTEFACTS) {
+            for (key, md5) in objects(it, aws).await? {
+                if key.strip_suffix(NAME).is_some_and(|it| it.len() == 64) {
+                    let bucket = Ref::id(Some(&it.name));
+                    let spec = Artefact { bucket, key, md5, file: PathBuf::new() };
+                    let sha256 = spec.sha256().to_owned();
+                    let artefact = Found::untagged(&spec.node().to_owned(), &spec.key.clone(), spec);
+                    found.push(artefact.out(Self::SHA256, sha256));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    async fn create(&self, cx: &Cx<'_>) -> aws::Result<String> {
+        let name = cx.id(self.bucket);
+        let bucket = bucket(&name, cx.aws).await?;
+        let unreadable =
+            |err: io::Error| aws::Error::refused(format!("reading {}: {err}", self.file.display()));
+        let content = tokio::fs::read(&self.file).await.map_err(unreadable)?;
+        let sum = Sha256::digest(&content);
+        if hex(&sum) != self.sha256() {
+            let changed =
+                format!("{} has changed since the plan was made; run it again", self.file.display());
+            return Err(aws::Error::refused(changed));
+        }
+        let put = bucket.client(cx.aws).put_object().bucket(&name).key(&self.key);
+        let put = put.content_type("application/octet-stream").body(ByteStream::from(content));
+        // S3 compares: what was damaged on its way is refused.
+        put.checksum_sha256(STANDARD.encode(sum)).send().await?;
+        Ok(self.key.clone())
+    }
+
+    async fn configure(&self, _have: &Found<Self>, cx: &Cx<'_>) -> aws::Result<()> {
+        self.create(cx).await.map(drop)
+    }
+
+    async fn delete(have: &Found<Self>, aws: &Aws) -> aws::Result<()> {
+        let ours = ours(aws).await?;
+        let Some(bucket) = ours.iter().find(|it| it.node == ARTEFACTS) else { return Ok(()) };
+        bucket.client(aws).delete_object().bucket(&bucket.name).key(&have.id).send().await?;
+        Ok(())
+    }
+}
+
+/// Lower-case hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|it| format!("{it:02x}")).collect()
+}

@@ -1,0 +1,115 @@
+//! Which of the account's buckets are the stack's, and what is in them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use aws_sdk_s3::Client;
+
+use super::distribution;
+use crate::aws::{self, Aws};
+
+/// One of ours.
+#[derive(Clone, Debug)]
+pub(super) struct OurBucket {
+    pub(super) name: String,
+    pub(super) region: String,
+    /// The second half of its node's name: [`SITE`] or [`ARTEFACTS`].
+    pub(super) node: &'static str,
+}
+
+/// Nodes of the two buckets that a stack has.
+pub(super) const SITE: &str = "site";
+pub(super) const ARTEFACTS: &str = "artefacts";
+
+impl OurBucket {
+    pub(super) fn client(&self, aws: &Aws) -> Client {
+        aws.s3_in(&self.region)
+    }
+}
+
+/// What a name of the pattern `<stack>-site-<account>-<region>` says: node and region. It is unique in
+/// the world and carries stack and account, so that whoever has it is ours.
+pub(super) fn derived<'a>(name: &'a str, stack: &str) -> Option<(&'static str, &'a str)> {
+    let rest = name.strip_prefix(stack)?.strip_prefix('-')?;
+    [SITE, ARTEFACTS].into_iter().find_map(|node| {
+        let (account, region) = rest.strip_prefix(node)?.strip_prefix('-')?.split_once('-')?;
+        let is_account = account.len() == 12 && account.bytes().all(|it| it.is_ascii_digit());
+        (is_account && !region.is_empty()).then_some((node, region))
+    })
+}
+
+/// The stack's buckets.
+pub(super) async fn ours(aws: &Aws) -> aws::Result<Arc<Vec<OurBucket>>> {
+    aws.once("our buckets", || async {
+        let mut pages = aws.s3.list_buckets().into_paginator().page_size(1000).send();
+        let mut all = BTreeMap::new();
+        while let Some(page) = pages.try_next().await? {
+            for it in page.buckets() {
+                let region = it.bucket_region().map(str::to_owned);
+                all.insert(it.name().unwrap_or_default().to_owned(), region);
+            }
+        }
+        let mut ours = Vec::new();
+        for name in all.keys() {
+            if let Some((node, region)) = derived(name, &aws.stack) {
+                ours.push(OurBucket { name: name.clone(), region: region.to_owned(), node });
+            }
+        }
+        // Names of the operator's choice: of the configuration, or else of what the distribution serves.
+        let mut named = aws.settings.buckets.clone();
+        if ours.iter().all(|it| it.node != SITE) {
+            named.extend(distribution::served_buckets(aws).await?);
+        }
+        for (name, region) in named {
+            let Some(seen) = all.get(&name).filter(|_| ours.iter().all(|it| it.name != name)) else {
+                continue;
+            };
+            let bucket = OurBucket { name, region: seen.clone().unwrap_or(region), node: SITE };
+            if is_tagged(&bucket, aws).await? {
+                ours.push(bucket);
+            }
+        }
+        Ok(ours)
+    })
+    .await
+}
+
+async fn is_tagged(bucket: &OurBucket, aws: &Aws) -> aws::Result<bool> {
+    let get = bucket.client(aws).get_bucket_tagging().bucket(&bucket.name);
+    match get.send().await.map_err(aws::Error::from) {
+        Ok(it) => Ok(aws.is_ours(&Aws::from_s3(it.tag_set()))),
+        Err(err) if err.is_missing() => Ok(false),
+        Err(err) => Err(err),
+    }
+}
+
+/// What lies in a bucket: the MD5 sums of its objects by key. (An ETag is one where S3 itself encrypts,
+/// as it does by default, and the object was uploaded in one piece.)
+pub(super) async fn objects(bucket: &OurBucket, aws: &Aws) -> aws::Result<BTreeMap<String, String>> {
+    let mut pages = bucket.client(aws).list_objects_v2().bucket(&bucket.name).into_paginator().send();
+    let mut objects = BTreeMap::new();
+    loop {
+        match pages.try_next().await.map_err(aws::Error::from) {
+            Ok(Some(page)) => objects.extend(page.contents().iter().map(|it| {
+                let sum = it.e_tag().unwrap_or_default().trim_matches('"').to_owned();
+                (it.key().unwrap_or_default().to_owned(), sum)
+            })),
+            // The bucket was deleted a moment ago.
+            Err(err) if !err.is_missing() => return Err(err),
+            _ => return Ok(objects),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_with_stack_account_and_region_are_ours() {
+        let ours = |it| derived(it, "lab");
+        assert_eq!(ours("lab-site-123456789012-us-east-1"), Some(("site", "us-east-1")));
+        assert_eq!(ours("lab-artefacts-123456789012-ap-northeast-2"), Some(("artefacts", "ap-northeast-2")));
+        assert_eq!(ours("lab-vpc-site-123456789012-us-east-1"), None);
+        assert_eq!(ours("lab-site-holiday-us-east-1"), None);
+    }
+}

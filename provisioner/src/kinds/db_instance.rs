@@ -1,0 +1,367 @@
+//! The database (RDS for MySQL).
+
+use std::{sync::Arc, time::Duration};
+
+use aws_sdk_rds::types::{CloudwatchLogsExportConfiguration, DbInstance as Sdk};
+use serde::Serialize;
+
+use super::{DbParameterGroup, DbSubnetGroup, LogGroup, Parameter, SecurityGroup, log_group, parameter};
+use crate::{
+    aws::{self, Aws, Tags},
+    engine::{AtCreation, Cx, Found, Output, Phase, Ref, Resource},
+};
+
+/// Its id is its identifier. AWS's paid support for old releases is always declined.
+#[derive(Clone, Debug, Serialize)]
+pub struct DbInstance {
+    pub name: String,
+    /// The release series, such as `8.4`.
+    pub series: String,
+    /// One release of it, such as `8.4.6`; `None`: whichever AWS runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
+    pub class: String,
+    pub storage: Storage,
+    pub encrypted: bool,
+    /// A standby in another zone that takes over.
+    pub multi_az: bool,
+    pub subnets: Ref<DbSubnetGroup>,
+    pub parameters: Ref<DbParameterGroup>,
+    pub groups: Vec<Ref<SecurityGroup>>,
+    /// Whether it has an address that the internet can reach.
+    pub public: bool,
+    pub port: i32,
+    /// The initial database.
+    pub database: String,
+    pub user: String,
+    /// Where the password is kept; read when the database is made, and never after.
+    pub password: AtCreation<Ref<Parameter>>,
+    pub backup_days: i32,
+    /// The logs that are exported.
+    pub logs: Vec<Ref<LogGroup>>,
+    pub minor_upgrades: bool,
+    pub deletion_protection: bool,
+    /// Whether snapshots carry its tags.
+    pub tagged_snapshots: bool,
+    /// Whether changes wait for the maintenance window.
+    #[serde(skip)]
+    pub apply_later: bool,
+}
+
+/// General-purpose SSD (gp3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Storage {
+    /// So many GiB.
+    Fixed(i32),
+    /// Grown by AWS to at most `max` GiB, from a size that only matters at creation.
+    Growing {
+        #[serde(skip)]
+        from: i32,
+        max: i32,
+    },
+}
+
+impl DbInstance {
+    /// The server's name, which moves to the standby in a failover.
+    pub const ENDPOINT: Output<DbInstance> = Output::new("endpoint");
+
+    /// Splits `8.4` or `8.4.6` into series and release.
+    pub fn version(text: &str) -> (String, Option<String>) {
+        let parts: Vec<&str> = text.split('.').collect();
+        let release = (2 < parts.len()).then(|| text.to_owned());
+        (parts[..parts.len().min(2)].join("."), release)
+    }
+}
+
+impl Resource for DbInstance {
+    const KIND: &'static str = "db-instance";
+    const FIXED: &'static [&'static str] = &["name", "series", "encrypted", "subnets", "database", "user"];
+    const USUALLY: Duration = Duration::from_secs(15 * 60);
+    const PATIENCE: Duration = Duration::from_secs(60 * 60);
+    const LINGERS: bool = true;
+    const HOLDS_DATA: bool = true;
+
+    async fn list(aws: &Aws) -> aws::Result<Vec<Found<Self>>> {
+        let all = db_instances(aws).await?;
+        let found = all.iter().filter_map(|it| {
+            let tags = ours(it, Self::KIND, aws)?;
+            let phase = phase(it);
+            let found = Found::new(it.db_instance_identifier(), tags, read(it)).phase(phase);
+            Some(found.out(Self::ENDPOINT, endpoint(it)))
+        });
+        Ok(found.collect())
+    }
+
+    async fn create(&self, cx: &Cx<'_>) -> aws::Result<String> {
+        let Some(password) = self.password.0 else {
+            return Err(aws::Error::refused("no parameter with the database's password"));
+        };
+        let password = parameter::secret(cx.aws, &cx.id(password)).await?;
+        let (size, limit) = match self.storage {
+            Storage::Fixed(size) => (size, None),
+            Storage::Growing { from, max } => (from, Some(max)),
+        };
+        let create = cx.aws.rds.create_db_instance().db_instance_identifier(&self.name);
+        let create = create.engine("mysql").engine_version(self.release.as_ref().unwrap_or(&self.series));
+        let create = create.engine_lifecycle_support("open-source-rds-extended-support-disabled");
+        let create = create.db_instance_class(&self.class).storage_type("gp3");
+        let create = create.allocated_storage(size).set_max_allocated_storage(limit);
+        let create = create.storage_encrypted(self.encrypted).multi_az(self.multi_az);
+        let create = create.db_subnet_group_name(cx.id(self.subnets));
+        let create = create.db_parameter_group_name(cx.id(self.parameters));
+        let create = create.set_vpc_security_group_ids(Some(cx.ids(&self.groups)));
+        let create = create.publicly_accessible(self.public).port(self.port).db_name(&self.database);
+        let create = create.master_username(&self.user).master_user_password(password);
+        let create = create.backup_retention_period(self.backup_days);
+        let create = create.set_enable_cloudwatch_logs_exports(Some(logs(&cx.ids(&self.logs))));
+        let create = create.auto_minor_version_upgrade(self.minor_upgrades);
+        let create = create.deletion_protection(self.deletion_protection);
+        let create = create.copy_tags_to_snapshot(self.tagged_snapshots);
+        create.set_tags(Some(Aws::to_rds(cx.tags))).send().await?;
+        Ok(self.name.clone())
+    }
+
+    async fn configure(&self, have: &Found<Self>, cx: &Cx<'_>) -> aws::Result<()> {
+        let was = &have.spec;
+        let differs = |differ: bool| differ.then_some(());
+        let mut modify = cx.aws.rds.modify_db_instance().db_instance_identifier(&have.id);
+        if let Some(release) = self.release.as_ref().filter(|_| was.release != self.release) {
+            modify = modify.engine_version(release);
+        }
+        modify = modify.set_db_instance_class(differs(was.class != self.class).map(|()| self.class.clone()));
+        if was.storage != self.storage {
+            modify = match self.storage {
+                Storage::Growing { max, .. } => modify.max_allocated_storage(max),
+                // A limit at the present size is how AWS spells "no growth".
+                Storage::Fixed(size) => match was.storage {
+                    Storage::Fixed(_) => modify.allocated_storage(size),
+                    Storage::Growing { from, .. } if from < size => {
+                        modify.allocated_storage(size).max_allocated_storage(size)
+                    }
+                    Storage::Growing { from, .. } => modify.max_allocated_storage(from),
+                },
+            };
+        }
+        modify = modify.set_multi_az(differs(was.multi_az != self.multi_az).map(|()| self.multi_az));
+        let parameters = cx.id(self.parameters);
+        if cx.id(was.parameters) != parameters {
+            modify = modify.db_parameter_group_name(parameters);
+        }
+        if !same(&cx.ids(&was.groups), &cx.ids(&self.groups)) {
+            modify = modify.set_vpc_security_group_ids(Some(cx.ids(&self.groups)));
+        }
+        modify = modify.set_publicly_accessible(differs(was.public != self.public).map(|()| self.public));
+        modify = modify.set_db_port_number(differs(was.port != self.port).map(|()| self.port));
+        let days = differs(was.backup_days != self.backup_days).map(|()| self.backup_days);
+        modify = modify.set_backup_retention_period(days);
+        let (had, wanted) = (logs(&cx.ids(&was.logs)), logs(&cx.ids(&self.logs)));
+        if !same(&had, &wanted) {
+            let not_in = |them: &[String], others: &[String]| {
+                Some(them.iter().filter(|it| !others.contains(it)).cloned().collect())
+            };
+            let logs = CloudwatchLogsExportConfiguration::builder();
+            let logs = logs.set_enable_log_types(not_in(&wanted, &had));
+            let logs = logs.set_disable_log_types(not_in(&had, &wanted));
+            modify = modify.cloudwatch_logs_export_configuration(logs.build());
+        }
+        let upgrades = differs(was.minor_upgrades != self.minor_upgrades).map(|()| self.minor_upgrades);
+        modify = modify.set_auto_minor_version_upgrade(upgrades);
+        let protection = differs(was.deletion_protection != self.deletion_protection);
+        modify = modify.set_deletion_protection(protection.map(|()| self.deletion_protection));
+        let tagged = differs(was.tagged_snapshots != self.tagged_snapshots).map(|()| self.tagged_snapshots);
+        modify = modify.set_copy_tags_to_snapshot(tagged);
+        modify.apply_immediately(!self.apply_later).send().await?;
+        Ok(())
+    }
+
+    async fn tag(id: &str, tags: &Tags, aws: &Aws) -> aws::Result<()> {
+        tag(id, tags, aws).await
+    }
+
+    async fn delete(have: &Found<Self>, aws: &Aws) -> aws::Result<()> {
+        let Some(now) = current(&have.id, aws).await? else { return Ok(()) };
+        if now.db_instance_status() == Some("deleting") {
+            return Ok(());
+        }
+        if now.deletion_protection() == Some(true) {
+            return Err(aws::Error::refused(format!(
+                "{} is protected from deletion: set database.deletion_protection = false, run `lamp up`, then this again",
+                have.id
+            )));
+        }
+        // A replica whose source goes becomes a database of its own, and is paid for ever after.
+        let replicas = now.read_replica_db_instance_identifiers();
+        if !replicas.is_empty() {
+            let replicas = replicas.join(", ");
+            return Err(aws::Error::not_yet(format!(
+                "{replicas}, which replicates {}, to be deleted",
+                have.id
+            )));
+        }
+        let delete = aws.rds.delete_db_instance().db_instance_identifier(&have.id);
+        let delete = match &aws.settings.final_snapshot {
+            Some(end) => {
+                delete.skip_final_snapshot(false).final_db_snapshot_identifier(format!("{}-{end}", have.id))
+            }
+            None => delete.skip_final_snapshot(true),
+        };
+        delete.delete_automated_backups(true).send().await?;
+        Ok(())
+    }
+}
+
+fn read(it: &Sdk) -> DbInstance {
+    // What waits for the maintenance window is accepted, and so counts as done.
+    let pending = it.pending_modified_values();
+    let text = |it: Option<&str>| it.unwrap_or_default().to_owned();
+    let version = pending.and_then(|it| it.engine_version()).or(it.engine_version()).unwrap_or_default();
+    let size = pending.and_then(|it| it.allocated_storage()).or(it.allocated_storage()).unwrap_or_default();
+    let storage = match it.max_allocated_storage() {
+        Some(max) if size < max => Storage::Growing { from: size, max },
+        _ => Storage::Fixed(size),
+    };
+    let (series, _) = DbInstance::version(version);
+    DbInstance {
+        name: text(it.db_instance_identifier()),
+        series,
+        release: Some(version.to_owned()),
+        class: text(pending.and_then(|it| it.db_instance_class()).or(it.db_instance_class())),
+        storage,
+        encrypted: it.storage_encrypted() == Some(true),
+        multi_az: pending.and_then(|it| it.multi_az()).or(it.multi_az()) == Some(true),
+        subnets: Ref::id(it.db_subnet_group().and_then(|it| it.db_subnet_group_name())),
+        parameters: Ref::id(it.db_parameter_groups().first().and_then(|it| it.db_parameter_group_name())),
+        groups: groups(it),
+        public: it.publicly_accessible() == Some(true),
+        port: pending
+            .and_then(|it| it.port())
+            .or(it.endpoint().and_then(|it| it.port()))
+            .or(it.db_instance_port().filter(|it| *it != 0))
+            .unwrap_or_default(),
+        database: text(it.db_name()),
+        user: text(it.master_username()),
+        password: AtCreation::unknown(),
+        backup_days: pending
+            .and_then(|it| it.backup_retention_period())
+            .or(it.backup_retention_period())
+            .unwrap_or_default(),
+        logs: exported(it),
+        minor_upgrades: it.auto_minor_version_upgrade() == Some(true),
+        deletion_protection: it.deletion_protection() == Some(true),
+        tagged_snapshots: it.copy_tags_to_snapshot() == Some(true),
+        apply_later: false,
+    }
+}
+
+/// The logs that are exported, or will be once a change is through.
+fn exported(it: &Sdk) -> Vec<Ref<LogGroup>> {
+    let pending = it.pending_modified_values().and_then(|it| it.pending_cloudwatch_logs_exports());
+    let (on, off) =
+        pending.map_or((&[][..], &[][..]), |it| (it.log_types_to_enable(), it.log_types_to_disable()));
+    let name = it.db_instance_identifier().unwrap_or_default();
+    let logs = it.enabled_cloudwatch_logs_exports().iter().filter(|it| !off.contains(it)).chain(on);
+    logs.map(|it| Ref::id(Some(&log_group::name(name, it)))).collect()
+}
+
+/// RDS's words for the logs in these log groups.
+fn logs(groups: &[String]) -> Vec<String> {
+    groups.iter().filter_map(|it| it.rsplit('/').next()).map(str::to_owned).collect()
+}
+
+fn same(some: &[String], others: &[String]) -> bool {
+    some.len() == others.len() && some.iter().all(|it| others.contains(it))
+}
+
+/// Every database of the account in this region: one read for databases, replicas and subnet groups.
+pub(super) async fn db_instances(aws: &Aws) -> aws::Result<Arc<Vec<Sdk>>> {
+    aws.once("db instances", || async {
+        let mut pages = aws.rds.describe_db_instances().into_paginator().items().send();
+        let mut all = Vec::new();
+        while let Some(it) = pages.try_next().await? {
+            all.push(it);
+        }
+        Ok(all)
+    })
+    .await
+}
+
+/// The tags of an instance, if it is this stack's and of this kind.
+pub(super) fn ours(it: &Sdk, kind: &str, aws: &Aws) -> Option<Tags> {
+    let tags = Aws::from_rds(it.tag_list());
+    let is_of_kind = match aws::tag_value(&tags, shared::tags::NODE).split_once('/') {
+        Some((node, _)) => node == kind,
+        // Somebody removed the tag: what it does tells what it is.
+        None => it.read_replica_source_db_instance_identifier().is_some() == (kind == super::Replica::KIND),
+    };
+    (aws.is_ours(&tags) && is_of_kind).then_some(tags)
+}
+
+/// One instance as it is now; `None` if it is gone.
+pub(super) async fn current(id: &str, aws: &Aws) -> aws::Result<Option<Sdk>> {
+    let seen = aws.rds.describe_db_instances().db_instance_identifier(id).send().await;
+    match seen.map_err(aws::Error::from) {
+        Ok(it) => Ok(it.db_instances().first().cloned()),
+        Err(err) if err.is_missing() => Ok(None),
+        Err(err) => Err(err),
+    }
+}
+
+pub(super) fn endpoint(it: &Sdk) -> String {
+    it.endpoint().and_then(|it| it.address()).unwrap_or_default().to_owned()
+}
+
+pub(super) fn groups(it: &Sdk) -> Vec<Ref<SecurityGroup>> {
+    let staying = it.vpc_security_groups().iter().filter(|it| it.status() != Some("removing"));
+    staying.map(|it| Ref::id(it.vpc_security_group_id())).collect()
+}
+
+pub(super) async fn tag(id: &str, tags: &Tags, aws: &Aws) -> aws::Result<()> {
+    let Some(arn) = current(id, aws).await?.and_then(|it| it.db_instance_arn) else { return Ok(()) };
+    aws.rds.add_tags_to_resource().resource_name(arn).set_tags(Some(Aws::to_rds(tags))).send().await?;
+    Ok(())
+}
+
+/// RDS's many states, as far as they matter: usable, busy, or in need of a person.
+pub(super) fn phase(it: &Sdk) -> Phase {
+    match it.db_instance_status().unwrap_or_default() {
+        "available" | "storage-optimization" => Phase::Ready,
+        // The first backup is part of creation; the daily ones disturb nobody.
+        "backing-up" if it.latest_restorable_time().is_some() => Phase::Ready,
+        "stopped" => Phase::Failed("it is stopped; start it with `aws rds start-db-instance`".into()),
+        state @ ("failed"
+        | "restore-error"
+        | "storage-full"
+        | "inaccessible-encryption-credentials"
+        | "inaccessible-encryption-credentials-recoverable"
+        | "insufficient-capacity") => Phase::Failed(format!("RDS says {state}")),
+        state if state.starts_with("incompatible-") => Phase::Failed(format!("RDS says {state}")),
+        state => Phase::Pending(state.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_names_a_series_or_one_release_of_it() {
+        assert_eq!(DbInstance::version("8.4"), ("8.4".into(), None));
+        assert_eq!(DbInstance::version("8.4.6"), ("8.4".into(), Some("8.4.6".into())));
+    }
+
+    #[test]
+    fn the_first_backup_is_waited_for_and_later_ones_are_not() {
+        let first = Sdk::builder().db_instance_status("backing-up");
+        assert_eq!(phase(&first.clone().build()), Phase::Pending("backing-up".into()));
+        let later = first.latest_restorable_time(aws_smithy_types::DateTime::from_secs(1));
+        assert_eq!(phase(&later.build()), Phase::Ready);
+    }
+
+    #[test]
+    fn a_change_that_waits_for_the_window_counts_as_made() {
+        let pending = aws_sdk_rds::types::PendingModifiedValues::builder().db_instance_class("db.t4g.micro");
+        let it = Sdk::builder().db_instance_class("db.t3.micro").pending_modified_values(pending.build());
+        assert_eq!(read(&it.build()).class, "db.t4g.micro");
+    }
+}

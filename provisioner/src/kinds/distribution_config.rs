@@ -1,0 +1,191 @@
+//! How CloudFront writes down what a [`Distribution`] says.
+
+use aws_sdk_cloudfront::{
+    error::BuildError,
+    types::{
+        Aliases, AllowedMethods, CachedMethods, CustomErrorResponse, CustomErrorResponses,
+        CustomOriginConfig, DefaultCacheBehavior, DistributionConfig, LoggingConfig, Method,
+        MinimumProtocolVersion, Origin, OriginProtocolPolicy, Origins, PriceClass, S3OriginConfig,
+        SslSupportMethod, ViewerCertificate, ViewerProtocolPolicy,
+    },
+};
+
+use super::Distribution;
+use crate::{
+    aws,
+    engine::{Cx, Ref},
+};
+
+/// Seconds that CloudFront keeps an error, so that a page which was forgotten shows soon.
+const ERROR_TTL: i64 = 10;
+/// Where a bucket's names end, for the API and for its website.
+const DOMAIN: &str = ".amazonaws.com";
+
+/// A new configuration.
+pub(super) fn new(
+    it: &Distribution,
+    reference: &str,
+    comment: &str,
+    cx: &Cx<'_>,
+) -> aws::Result<DistributionConfig> {
+    let origins = Origins::builder().quantity(1).items(origin(it, cx)?).build()?;
+    let config = DistributionConfig::builder().caller_reference(reference).comment(comment);
+    let config = config.enabled(true).origins(origins).default_cache_behavior(behavior(it, cx)?);
+    let mut config = config.build()?;
+    write(it, &mut config, cx)?;
+    Ok(config)
+}
+
+/// Sets what a `Distribution` has a word for, and leaves the rest.
+pub(super) fn write(it: &Distribution, config: &mut DistributionConfig, cx: &Cx<'_>) -> aws::Result<()> {
+    config.enabled = it.enabled;
+    config.origins = Some(Origins::builder().quantity(1).items(origin(it, cx)?).build()?);
+    config.default_cache_behavior = Some(match config.default_cache_behavior.take() {
+        // A policy of any kind that somebody added stays.
+        Some(mut now) => {
+            let ours = behavior(it, cx)?;
+            now.target_origin_id = ours.target_origin_id;
+            now.viewer_protocol_policy = ours.viewer_protocol_policy;
+            now.compress = ours.compress;
+            now.cache_policy_id = ours.cache_policy_id;
+            // The older way, which excludes a cache policy.
+            #[expect(deprecated, reason = "cleared, not used")]
+            {
+                (now.forwarded_values, now.min_ttl, now.default_ttl, now.max_ttl) = (None, None, None, None);
+            }
+            now
+        }
+        None => behavior(it, cx)?,
+    });
+    config.price_class = Some(PriceClass::from(it.price_class.as_str()));
+    config.default_root_object = Some(it.root_object.clone());
+    config.is_ipv6_enabled = Some(it.ipv6);
+    config.custom_error_responses = Some(errors(it.error_page.as_deref())?);
+    let number = |it: usize| i32::try_from(it).unwrap_or(i32::MAX);
+    let aliases = Aliases::builder().quantity(number(it.aliases.len()));
+    config.aliases = Some(aliases.set_items(Some(it.aliases.clone())).build()?);
+    config.viewer_certificate = Some(certificate(it));
+    let log_bucket = it.log_bucket.as_ref().map(|it| format!("{it}.s3{DOMAIN}")).unwrap_or_default();
+    let logging = LoggingConfig::builder().enabled(it.log_bucket.is_some()).include_cookies(false);
+    config.logging = Some(logging.bucket(log_bucket).prefix("").build());
+    Ok(())
+}
+
+/// The origin's id says by which access control it is read, for whoever leaves that field out.
+fn origin_id(it: &Distribution, cx: &Cx<'_>) -> String {
+    it.access.map_or_else(|| "website".to_owned(), |it| format!("bucket-{}", cx.id(it)))
+}
+
+fn origin(it: &Distribution, cx: &Cx<'_>) -> Result<Origin, BuildError> {
+    let (bucket, region) = (cx.id(it.bucket), &it.region);
+    let origin = Origin::builder().id(origin_id(it, cx)).origin_path("");
+    match it.access {
+        Some(access) => {
+            let origin = origin.domain_name(format!("{bucket}.s3.{region}{DOMAIN}"));
+            let origin =
+                origin.s3_origin_config(S3OriginConfig::builder().origin_access_identity("").build());
+            origin.origin_access_control_id(cx.id(access)).build()
+        }
+        None => {
+            let website = CustomOriginConfig::builder().http_port(80).https_port(443);
+            let website = website.origin_protocol_policy(OriginProtocolPolicy::HttpOnly).build()?;
+            let origin = origin.domain_name(format!("{bucket}.s3-website-{region}{DOMAIN}"));
+            origin.custom_origin_config(website).build()
+        }
+    }
+}
+
+fn behavior(it: &Distribution, cx: &Cx<'_>) -> Result<DefaultCacheBehavior, BuildError> {
+    let reads = || vec![Method::Get, Method::Head];
+    let cached = CachedMethods::builder().quantity(2).set_items(Some(reads())).build()?;
+    let methods =
+        AllowedMethods::builder().quantity(2).set_items(Some(reads())).cached_methods(cached).build()?;
+    DefaultCacheBehavior::builder()
+        .target_origin_id(origin_id(it, cx))
+        .viewer_protocol_policy(ViewerProtocolPolicy::from(it.viewers.as_str()))
+        .allowed_methods(methods)
+        .compress(it.compress)
+        .cache_policy_id(&it.cache_policy)
+        .build()
+}
+
+/// A private bucket answers 403 for what is not there, since who asks may not list it.
+fn errors(page: Option<&str>) -> Result<CustomErrorResponses, BuildError> {
+    let Some(page) = page else { return CustomErrorResponses::builder().quantity(0).build() };
+    let response = |code| {
+        let response = CustomErrorResponse::builder().error_code(code).response_code("404");
+        response.response_page_path(format!("/{page}")).error_caching_min_ttl(ERROR_TTL).build()
+    };
+    CustomErrorResponses::builder().quantity(2).items(response(403)?).items(response(404)?).build()
+}
+
+fn certificate(it: &Distribution) -> ViewerCertificate {
+    let certificate = ViewerCertificate::builder();
+    match &it.certificate {
+        None => certificate.cloud_front_default_certificate(true).build(),
+        Some(arn) => certificate
+            .cloud_front_default_certificate(false)
+            .acm_certificate_arn(arn)
+            .ssl_support_method(SslSupportMethod::SniOnly)
+            .set_minimum_protocol_version(it.minimum_tls.as_deref().map(MinimumProtocolVersion::from))
+            .build(),
+    }
+}
+
+/// The way back.
+pub(super) fn read(config: &DistributionConfig) -> Distribution {
+    let origin = config.origins().and_then(|it| it.items().first());
+    let (bucket, region) = bucket(config).unwrap_or_default();
+    let behavior = config.default_cache_behavior();
+    let certificate =
+        config.viewer_certificate().and_then(|it| it.acm_certificate_arn()).filter(|it| !it.is_empty());
+    let minimum = config.viewer_certificate().and_then(|it| it.minimum_protocol_version());
+    let logging = config.logging().filter(|it| it.enabled());
+    let text = |it: Option<&str>| it.unwrap_or_default().to_owned();
+    Distribution {
+        bucket: Ref::id(Some(&bucket)),
+        region,
+        access: access(origin).map(|it| Ref::id(Some(it))),
+        viewers: text(behavior.map(|it| it.viewer_protocol_policy().as_str())),
+        compress: behavior.and_then(|it| it.compress()) == Some(true),
+        cache_policy: text(behavior.and_then(|it| it.cache_policy_id())),
+        price_class: text(config.price_class().map(|it| it.as_str())),
+        root_object: text(config.default_root_object()),
+        error_page: error_page(config.custom_error_responses()),
+        ipv6: config.is_ipv6_enabled() == Some(true),
+        aliases: config.aliases().map(|it| it.items().to_vec()).unwrap_or_default(),
+        minimum_tls: minimum.filter(|_| certificate.is_some()).map(|it| it.as_str().to_owned()),
+        certificate: certificate.map(str::to_owned),
+        log_bucket: logging
+            .map(|it| it.bucket())
+            .map(|it| it.trim_end_matches(&format!(".s3{DOMAIN}")).to_owned()),
+        enabled: config.enabled(),
+    }
+}
+
+/// What the field says; where an answer lacks the field, what the origin's id says.
+fn access(origin: Option<&Origin>) -> Option<&str> {
+    let origin = origin?;
+    let id = match origin.origin_access_control_id() {
+        Some(id) => id,
+        None => origin.id().strip_prefix("bucket-")?,
+    };
+    Some(id).filter(|it| !it.is_empty())
+}
+
+/// The page, if it is what both errors answer.
+fn error_page(errors: Option<&CustomErrorResponses>) -> Option<String> {
+    let errors = errors?.items();
+    let page = |code: i32| {
+        let it = errors.iter().find(|it| it.error_code() == code && it.response_code() == Some("404"))?;
+        it.response_page_path().map(|it| it.trim_start_matches('/').to_owned())
+    };
+    page(403).filter(|it| Some(it) == page(404).as_ref())
+}
+
+/// The bucket behind the first origin, with its region.
+pub(super) fn bucket(config: &DistributionConfig) -> Option<(String, String)> {
+    let domain = config.origins()?.items().first()?.domain_name().strip_suffix(DOMAIN)?;
+    let (bucket, region) = domain.rsplit_once(".s3.").or_else(|| domain.rsplit_once(".s3-website-"))?;
+    Some((bucket.to_owned(), region.to_owned()))
+}

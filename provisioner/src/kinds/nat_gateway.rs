@@ -1,0 +1,68 @@
+//! The way out for private subnets.
+
+use std::time::Duration;
+
+use aws_sdk_ec2::types::{NatGatewayState as State, ResourceType};
+use serde::Serialize;
+
+use super::{ElasticIp, InternetGateway, Subnet};
+use crate::{
+    aws::{self, Aws, Tags},
+    engine::{Cx, Found, Phase, Ref, Resource},
+};
+
+#[derive(Clone, Debug, Serialize)]
+pub struct NatGateway {
+    pub subnet: Ref<Subnet>,
+    pub address: Ref<ElasticIp>,
+}
+
+impl Resource for NatGateway {
+    const KIND: &'static str = "nat-gateway";
+    const FIXED: &'static [&'static str] = &["subnet", "address"];
+    // It fails in a VPC that has no way out, and keeps the gateway's door open while it exists.
+    const AFTER: &'static [&'static str] = &[InternetGateway::KIND];
+    const USUALLY: Duration = Duration::from_secs(90);
+    const PATIENCE: Duration = Duration::from_secs(600);
+    const LINGERS: bool = true;
+
+    async fn list(aws: &Aws) -> aws::Result<Vec<Found<Self>>> {
+        let mut pages = aws.ec2.describe_nat_gateways().filter(aws.ours()).into_paginator().items().send();
+        let mut found = Vec::new();
+        while let Some(it) = pages.try_next().await? {
+            let phase = match it.state() {
+                // Both stay listed for an hour, and hold nothing.
+                Some(State::Deleted) => continue,
+                Some(State::Available) => Phase::Ready,
+                Some(State::Failed) => {
+                    Phase::Failed(it.failure_message().unwrap_or("no reason given").to_owned())
+                }
+                other => Phase::Pending(other.map_or("pending", State::as_str).to_owned()),
+            };
+            let address = it.nat_gateway_addresses().first().and_then(|it| it.allocation_id());
+            let spec = NatGateway { subnet: Ref::id(it.subnet_id()), address: Ref::id(address) };
+            found.push(Found::new(it.nat_gateway_id(), Aws::from_ec2(it.tags()), spec).phase(phase));
+        }
+        // A dying gateway must not stand for the node while its successor is alive.
+        let alive: Vec<String> =
+            found.iter().filter(|it| it.phase == Phase::Ready).map(|it| it.node.clone()).collect();
+        found.retain(|it| it.phase == Phase::Ready || !alive.contains(&it.node));
+        Ok(found)
+    }
+
+    async fn create(&self, cx: &Cx<'_>) -> aws::Result<String> {
+        let create = cx.aws.ec2.create_nat_gateway().subnet_id(cx.id(self.subnet));
+        let create = create.allocation_id(cx.id(self.address));
+        let made = create.tag_specifications(Aws::ec2_tags(cx.tags, ResourceType::Natgateway)).send().await?;
+        Ok(made.nat_gateway.and_then(|it| it.nat_gateway_id).unwrap_or_default())
+    }
+
+    async fn tag(id: &str, tags: &Tags, aws: &Aws) -> aws::Result<()> {
+        aws.tag_ec2(id, tags).await
+    }
+
+    async fn delete(have: &Found<Self>, aws: &Aws) -> aws::Result<()> {
+        aws.ec2.delete_nat_gateway().nat_gateway_id(&have.id).send().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,245 @@
+//! What the hosts may do: a role and the instance profile of the same name through which hosts wear it.
+//!
+//! The profile is made first and deleted last, so that it tells of a role which a crash left behind.
+
+use aws_sdk_iam::types::InstanceProfile;
+use serde::Serialize;
+
+use super::{
+    FileSystem,
+    policy::{self, Statement},
+};
+use crate::{
+    aws::{self, Aws},
+    engine::{Cx, Found, Ref, Resource, Value},
+};
+
+/// Its id is the name of both. Policies that somebody attached beside ours are not read.
+#[derive(Clone, Debug, Serialize)]
+pub struct Role {
+    pub name: String,
+    /// Who may wear it.
+    pub trust: Vec<Statement>,
+    /// What it may do.
+    pub policy: Vec<Statement>,
+    /// Whether the profile holds the role.
+    pub in_profile: bool,
+}
+
+/// The name of the role's only policy.
+const POLICY: &str = "lamp";
+
+impl Role {
+    /// The least that a host needs: its own stack's parameters, its own report, the agent, the files.
+    pub fn of_hosts(
+        name: &str,
+        (stack, region, account): (&str, &str, &str),
+        artefacts: &str,
+        files: Option<Ref<FileSystem>>,
+    ) -> Role {
+        let parameter = |path: &str| format!("arn:aws:ssm:{region}:{account}:parameter/lamp/{stack}{path}");
+        let read = ["ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"];
+        let mut policy = vec![
+            Statement::allow("ReadParameters", &read).on(parameter("")).on(parameter("/*")),
+            Statement::allow("Report", &["ssm:PutParameter"]).on(parameter("/hosts/*")),
+            // The key is the Parameter Store's own; only by way of it, and only for this stack's values.
+            Statement::allow("DecryptParameters", &["kms:Decrypt"])
+                .on(format!("arn:aws:kms:{region}:{account}:key/*"))
+                .when("StringEquals", "kms:ViaService", format!("ssm.{region}.amazonaws.com"))
+                .when("StringLike", "kms:EncryptionContext:PARAMETER_ARN", parameter("/*")),
+            Statement::allow("FetchAgent", &["s3:GetObject"]).on(format!("arn:aws:s3:::{artefacts}/*/lampd")),
+        ];
+        if let Some(files) = files {
+            let mount = ["elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite"];
+            policy.push(Statement::allow("MountFiles", &mount).on(files.out(FileSystem::ARN)));
+        }
+        let trust = Statement::allow("Hosts", &["sts:AssumeRole"]).to("Service: ec2.amazonaws.com");
+        Role { name: name.to_owned(), trust: vec![trust], policy, in_profile: true }
+    }
+}
+
+impl Resource for Role {
+    const KIND: &'static str = "role";
+    const FIXED: &'static [&'static str] = &["name"];
+    const USUALLY: std::time::Duration = std::time::Duration::from_secs(20);
+
+    async fn list(aws: &Aws) -> aws::Result<Vec<Found<Self>>> {
+        let prefix = prefix(aws);
+        let mut pages = aws.iam.list_instance_profiles().path_prefix(&prefix).into_paginator().items().send();
+        let mut found = Vec::new();
+        while let Some(it) = pages.try_next().await? {
+            let Some(node) = it.path().strip_prefix(&prefix) else { continue };
+            let spec = read(&it, aws).await?;
+            found.push(Found::untagged(node.trim_end_matches('/'), it.instance_profile_name(), spec));
+        }
+        Ok(found)
+    }
+
+    async fn create(&self, cx: &Cx<'_>) -> aws::Result<String> {
+        let create = cx.aws.iam.create_instance_profile().instance_profile_name(&self.name);
+        create.path(path(cx)).set_tags(Some(Aws::to_iam(cx.tags)?)).send().await?;
+        let bare = Role { name: self.name.clone(), trust: Vec::new(), policy: Vec::new(), in_profile: false };
+        self.complete(&bare, cx).await?;
+        Ok(self.name.clone())
+    }
+
+    async fn configure(&self, have: &Found<Self>, cx: &Cx<'_>) -> aws::Result<()> {
+        self.complete(&have.spec, cx).await
+    }
+
+    async fn delete(have: &Found<Self>, aws: &Aws) -> aws::Result<()> {
+        let (iam, name) = (&aws.iam, &have.id);
+        if have.spec.in_profile {
+            let remove = iam.remove_role_from_instance_profile().instance_profile_name(name).role_name(name);
+            gone(remove.send().await.map_err(aws::Error::from))?;
+        }
+        // A role of that name that is not in our profile may be anybody's.
+        if have.spec.in_profile || is_ours(name, &prefix(aws), aws).await? == Some(true) {
+            gone(
+                iam.delete_role_policy()
+                    .role_name(name)
+                    .policy_name(POLICY)
+                    .send()
+                    .await
+                    .map_err(aws::Error::from),
+            )?;
+            match gone(iam.delete_role().role_name(name).send().await.map_err(aws::Error::from)) {
+                Err(err) if err.is_in_use() => {
+                    strip(name, aws).await?;
+                    gone(iam.delete_role().role_name(name).send().await.map_err(aws::Error::from))?;
+                }
+                other => other?,
+            }
+        }
+        iam.delete_instance_profile().instance_profile_name(name).send().await?;
+        Ok(())
+    }
+}
+
+impl Role {
+    async fn complete(&self, have: &Role, cx: &Cx<'_>) -> aws::Result<()> {
+        let (iam, text) = (&cx.aws.iam, |it: &Value| cx.text(it));
+        let differ = |some: &[Statement], others: &[Statement]| sorted(some, cx) != sorted(others, cx);
+        if !have.in_profile {
+            let create = iam.create_role().role_name(&self.name).path(path(cx));
+            let create = create.description(format!("Hosts of stack {}", cx.aws.stack));
+            let create = create.assume_role_policy_document(policy::render(&self.trust, text));
+            match create.set_tags(Some(Aws::to_iam(cx.tags)?)).send().await.map_err(aws::Error::from) {
+                Err(err) if err.is_there_already() => {
+                    if is_ours(&self.name, &path(cx), cx.aws).await? == Some(false) {
+                        return Err(aws::Error::refused(format!(
+                            "a role {} exists that is not this stack's; choose another names.host_role or remove it",
+                            self.name
+                        )));
+                    }
+                    self.trust(cx).await?;
+                }
+                other => drop(other?),
+            }
+        } else if differ(&have.trust, &self.trust) {
+            self.trust(cx).await?;
+        }
+        if !have.in_profile || differ(&have.policy, &self.policy) {
+            let put = iam.put_role_policy().role_name(&self.name).policy_name(POLICY);
+            put.policy_document(policy::render(&self.policy, text)).send().await?;
+        }
+        if !have.in_profile {
+            self.put_in_profile(cx.aws).await?;
+        }
+        Ok(())
+    }
+
+    async fn trust(&self, cx: &Cx<'_>) -> aws::Result<()> {
+        let document = policy::render(&self.trust, |it| cx.text(it));
+        cx.aws.iam.update_assume_role_policy().role_name(&self.name).policy_document(document).send().await?;
+        Ok(())
+    }
+
+    /// A profile holds one role: another one that somebody put there has to go first.
+    async fn put_in_profile(&self, aws: &Aws) -> aws::Result<()> {
+        let add = || {
+            aws.iam
+                .add_role_to_instance_profile()
+                .instance_profile_name(&self.name)
+                .role_name(&self.name)
+                .send()
+        };
+        let err = match add().await.map_err(aws::Error::from) {
+            Err(err) if err.code.starts_with("LimitExceeded") => err,
+            other => return other.map(drop),
+        };
+        let profile = aws.iam.get_instance_profile().instance_profile_name(&self.name).send().await?;
+        let roles = profile.instance_profile.map(|it| it.roles).unwrap_or_default();
+        match roles.first() {
+            Some(it) if it.role_name() == self.name => Ok(()),
+            Some(it) => {
+                let remove = aws.iam.remove_role_from_instance_profile().instance_profile_name(&self.name);
+                remove.role_name(it.role_name()).send().await?;
+                add().await?;
+                Ok(())
+            }
+            None => Err(err),
+        }
+    }
+}
+
+async fn read(profile: &InstanceProfile, aws: &Aws) -> aws::Result<Role> {
+    let name = profile.instance_profile_name();
+    let mut spec = Role { name: name.to_owned(), trust: Vec::new(), policy: Vec::new(), in_profile: false };
+    if let Some(role) = profile.roles().iter().find(|it| it.role_name() == name) {
+        spec.in_profile = true;
+        spec.trust = policy::parse(role.assume_role_policy_document().unwrap_or_default());
+        let get = aws.iam.get_role_policy().role_name(name).policy_name(POLICY);
+        match get.send().await.map_err(aws::Error::from) {
+            Ok(it) => spec.policy = policy::parse(it.policy_document()),
+            Err(err) if err.is_missing() => (),
+            Err(err) => return Err(err),
+        }
+    }
+    Ok(spec)
+}
+
+/// Comparable texts, whatever the order.
+fn sorted(statements: &[Statement], cx: &Cx<'_>) -> Vec<String> {
+    let mut texts: Vec<_> =
+        statements.iter().map(|it| policy::render(std::slice::from_ref(it), |it| cx.text(it))).collect();
+    texts.sort();
+    texts
+}
+
+/// Whether the role of that name lies under our path; `None` if there is none.
+async fn is_ours(name: &str, path: &str, aws: &Aws) -> aws::Result<Option<bool>> {
+    match aws.iam.get_role().role_name(name).send().await.map_err(aws::Error::from) {
+        Ok(it) => Ok(it.role.map(|it| it.path.starts_with(path))),
+        Err(err) if err.is_missing() => Ok(None),
+        Err(err) => Err(err),
+    }
+}
+
+/// Takes away what others attached: it holds the role as much as our own policy does.
+async fn strip(name: &str, aws: &Aws) -> aws::Result<()> {
+    for it in aws.iam.list_attached_role_policies().role_name(name).send().await?.attached_policies() {
+        aws.iam.detach_role_policy().role_name(name).set_policy_arn(it.policy_arn.clone()).send().await?;
+    }
+    for it in aws.iam.list_role_policies().role_name(name).send().await?.policy_names() {
+        aws.iam.delete_role_policy().role_name(name).policy_name(it).send().await?;
+    }
+    Ok(())
+}
+
+/// Gone already is as good as gone.
+fn gone<T>(result: aws::Result<T>) -> aws::Result<()> {
+    match result {
+        Err(err) if !err.is_missing() => Err(err),
+        _ => Ok(()),
+    }
+}
+
+/// IAM is one for all regions, and its listings filter by path rather than by tag.
+fn prefix(aws: &Aws) -> String {
+    format!("/lamp/{}/{}/", aws.region, aws.stack)
+}
+
+fn path(cx: &Cx<'_>) -> String {
+    format!("{}{}/", prefix(cx.aws), cx.name())
+}

@@ -1,0 +1,177 @@
+//! Who may talk to whom.
+
+use std::time::Duration;
+
+use aws_sdk_ec2::types::{IpPermission, IpRange, ResourceType, SecurityGroup as Sdk, UserIdGroupPair};
+use serde::Serialize;
+
+use super::Vpc;
+use crate::{
+    aws::{self, Aws, Tags},
+    engine::{Cx, Found, Ref, Resource},
+};
+
+#[derive(Clone, Debug, Serialize)]
+pub struct SecurityGroup {
+    pub vpc: Ref<Vpc>,
+    /// The name that AWS knows it by, unique in its VPC.
+    pub name: String,
+    pub description: String,
+    /// What may come in; what may go out stays as AWS sets it, everything.
+    pub inbound: Vec<Rule>,
+}
+
+/// One thing that may come in.
+#[derive(Clone, Debug, Serialize)]
+pub struct Rule {
+    /// `tcp`, or `-1` for everything.
+    pub protocol: String,
+    pub from_port: i32,
+    pub to_port: i32,
+    pub source: Source,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    Cidr(String),
+    Group(Ref<SecurityGroup>),
+    /// An IPv6 range or a prefix list, which only a person can have added.
+    Other(String),
+}
+
+impl Rule {
+    /// One TCP port.
+    pub fn tcp(port: u16, source: Source) -> Rule {
+        Rule { protocol: "tcp".into(), from_port: port.into(), to_port: port.into(), source }
+    }
+}
+
+impl Resource for SecurityGroup {
+    const KIND: &'static str = "security-group";
+    const FIXED: &'static [&'static str] = &["vpc", "name", "description"];
+    // The interfaces of a removed load balancer live on for minutes; others have waited up to 35.
+    const PATIENCE: Duration = Duration::from_secs(35 * 60);
+
+    async fn list(aws: &Aws) -> aws::Result<Vec<Found<Self>>> {
+        let seen = aws.security_groups().await?;
+        let groups = seen.iter().filter(|it| it.group_name() != Some("default"));
+        let found = groups.map(|it| {
+            let spec = SecurityGroup {
+                vpc: Ref::id(it.vpc_id()),
+                name: it.group_name().unwrap_or_default().to_owned(),
+                description: it.description().unwrap_or_default().to_owned(),
+                inbound: it.ip_permissions().iter().flat_map(rules_of).collect(),
+            };
+            Found::new(it.group_id(), Aws::from_ec2(it.tags()), spec)
+        });
+        Ok(found.collect())
+    }
+
+    async fn create(&self, cx: &Cx<'_>) -> aws::Result<String> {
+        let create = cx.aws.ec2.create_security_group().vpc_id(cx.id(self.vpc)).group_name(&self.name);
+        let create = create.description(&self.description);
+        let made =
+            create.tag_specifications(Aws::ec2_tags(cx.tags, ResourceType::SecurityGroup)).send().await?;
+        let id = made.group_id.unwrap_or_default();
+        self.configure(
+            &Found::new(Some(&id), Tags::new(), SecurityGroup { inbound: Vec::new(), ..self.clone() }),
+            cx,
+        )
+        .await?;
+        Ok(id)
+    }
+
+    async fn configure(&self, have: &Found<Self>, cx: &Cx<'_>) -> aws::Result<()> {
+        let want: Vec<IpPermission> = self.inbound.iter().map(|it| it.permission(cx)).collect();
+        let is: Vec<IpPermission> = have.spec.inbound.iter().map(|it| it.permission(cx)).collect();
+        let only = |these: &[IpPermission], those: &[IpPermission]| -> Vec<IpPermission> {
+            these.iter().filter(|it| !those.contains(it)).cloned().collect()
+        };
+        let (extra, missing) = (only(&is, &want), only(&want, &is));
+        if !extra.is_empty() {
+            let revoke = cx.aws.ec2.revoke_security_group_ingress().group_id(&have.id);
+            revoke.set_ip_permissions(Some(extra)).send().await?;
+        }
+        if !missing.is_empty() {
+            let allow = cx.aws.ec2.authorize_security_group_ingress().group_id(&have.id);
+            allow.set_ip_permissions(Some(missing)).send().await?;
+        }
+        Ok(())
+    }
+
+    async fn tag(id: &str, tags: &Tags, aws: &Aws) -> aws::Result<()> {
+        aws.tag_ec2(id, tags).await
+    }
+
+    async fn delete(have: &Found<Self>, aws: &Aws) -> aws::Result<()> {
+        let Err(err) = aws.ec2.delete_security_group().group_id(&have.id).send().await else { return Ok(()) };
+        let err = aws::Error::from(err);
+        if err.is_in_use() {
+            // Another group that waits for this one to go may be named in our own rules.
+            let seen = aws.ec2.describe_security_groups().group_ids(&have.id).send().await?;
+            let permissions = seen.security_groups().iter().flat_map(Sdk::ip_permissions);
+            let cross: Vec<_> =
+                permissions.filter(|it| !it.user_id_group_pairs().is_empty()).cloned().collect();
+            if !cross.is_empty() {
+                let revoke = aws.ec2.revoke_security_group_ingress().group_id(&have.id);
+                revoke.set_ip_permissions(Some(cross)).send().await?;
+            }
+        }
+        Err(err)
+    }
+
+    async fn holders(have: &Found<Self>, aws: &Aws) -> aws::Result<Option<String>> {
+        aws.interfaces_in("group-id", &have.id).await
+    }
+}
+
+impl Rule {
+    fn permission(&self, cx: &Cx<'_>) -> IpPermission {
+        let rule = IpPermission::builder().ip_protocol(&self.protocol);
+        // AWS answers "everything" without ports.
+        let rule = match self.protocol.as_str() {
+            "-1" => rule,
+            _ => rule.from_port(self.from_port).to_port(self.to_port),
+        };
+        match &self.source {
+            Source::Cidr(cidr) => rule.ip_ranges(IpRange::builder().cidr_ip(cidr).build()).build(),
+            Source::Group(it) => {
+                rule.user_id_group_pairs(UserIdGroupPair::builder().group_id(cx.id(*it)).build()).build()
+            }
+            Source::Other(it) if it.starts_with("pl-") => rule
+                .prefix_list_ids(aws_sdk_ec2::types::PrefixListId::builder().prefix_list_id(it).build())
+                .build(),
+            Source::Other(it) => {
+                rule.ipv6_ranges(aws_sdk_ec2::types::Ipv6Range::builder().cidr_ipv6(it).build()).build()
+            }
+        }
+    }
+}
+
+/// AWS groups sources by protocol and ports; a rule of ours has one source.
+pub(super) fn rules_of(it: &IpPermission) -> Vec<Rule> {
+    let text = |it: Option<&str>| it.unwrap_or_default().to_owned();
+    let cidrs = it.ip_ranges().iter().map(|it| Source::Cidr(text(it.cidr_ip())));
+    let groups = it.user_id_group_pairs().iter().map(|it| Source::Group(Ref::id(it.group_id())));
+    let v6 = it.ipv6_ranges().iter().map(|it| Source::Other(text(it.cidr_ipv6())));
+    let lists = it.prefix_list_ids().iter().map(|it| Source::Other(text(it.prefix_list_id())));
+    let rule = |source| Rule {
+        protocol: text(it.ip_protocol()),
+        from_port: it.from_port().unwrap_or(-1),
+        to_port: it.to_port().unwrap_or(-1),
+        source,
+    };
+    cidrs.chain(groups).chain(v6).chain(lists).map(rule).collect()
+}
+
+impl Aws {
+    /// The stack's groups, the VPC's default one among them once it is tagged; read by two kinds.
+    pub(super) async fn security_groups(&self) -> aws::Result<std::sync::Arc<Vec<Sdk>>> {
+        self.once("security groups", || async {
+            let pages = self.ec2.describe_security_groups().filters(self.ours()).into_paginator().items();
+            Ok(pages.send().collect::<Result<Vec<Sdk>, _>>().await?)
+        })
+        .await
+    }
+}

@@ -1,0 +1,62 @@
+//! A slice of the VPC in one zone.
+
+use aws_sdk_ec2::types::{ResourceType, SubnetState};
+use serde::Serialize;
+
+use super::Vpc;
+use crate::{
+    aws::{self, Aws, Tags},
+    engine::{Cx, Found, Phase, Ref, Resource},
+};
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Subnet {
+    pub vpc: Ref<Vpc>,
+    pub zone: String,
+    pub cidr: String,
+}
+
+impl Resource for Subnet {
+    const KIND: &'static str = "subnet";
+    const FIXED: &'static [&'static str] = &["vpc", "zone", "cidr"];
+    // The interfaces of a removed load balancer live on for minutes.
+    const PATIENCE: std::time::Duration = std::time::Duration::from_secs(35 * 60);
+
+    async fn list(aws: &Aws) -> aws::Result<Vec<Found<Self>>> {
+        let mut pages = aws.ec2.describe_subnets().filters(aws.ours()).into_paginator().items().send();
+        let mut found = Vec::new();
+        while let Some(it) = pages.try_next().await? {
+            let spec = Subnet {
+                vpc: Ref::id(it.vpc_id()),
+                zone: it.availability_zone().unwrap_or_default().to_owned(),
+                cidr: it.cidr_block().unwrap_or_default().to_owned(),
+            };
+            let phase = match it.state() {
+                Some(SubnetState::Available) | None => Phase::Ready,
+                Some(other) => Phase::Pending(other.to_string()),
+            };
+            found.push(Found::new(it.subnet_id(), Aws::from_ec2(it.tags()), spec).phase(phase));
+        }
+        Ok(found)
+    }
+
+    async fn create(&self, cx: &Cx<'_>) -> aws::Result<String> {
+        let create = cx.aws.ec2.create_subnet().vpc_id(cx.id(self.vpc));
+        let create = create.availability_zone(&self.zone).cidr_block(&self.cidr);
+        let made = create.tag_specifications(Aws::ec2_tags(cx.tags, ResourceType::Subnet)).send().await?;
+        Ok(made.subnet.and_then(|it| it.subnet_id).unwrap_or_default())
+    }
+
+    async fn tag(id: &str, tags: &Tags, aws: &Aws) -> aws::Result<()> {
+        aws.tag_ec2(id, tags).await
+    }
+
+    async fn delete(have: &Found<Self>, aws: &Aws) -> aws::Result<()> {
+        aws.ec2.delete_subnet().subnet_id(&have.id).send().await?;
+        Ok(())
+    }
+
+    async fn holders(have: &Found<Self>, aws: &Aws) -> aws::Result<Option<String>> {
+        aws.interfaces_in("subnet-id", &have.id).await
+    }
+}

@@ -1,0 +1,68 @@
+//! What the stack depends on beside its configuration: the account, and files on this machine.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+
+use crate::{config::Config, engine::Ref, keys, kinds::Artefact};
+
+/// Read once, before the stack is laid out, so that laying it out is a pure function.
+pub struct Surroundings {
+    /// The account's number.
+    pub account: String,
+    /// An emulator's address, which the hosts have to know as well.
+    pub endpoint: Option<String>,
+    /// The agent; absent in a stack without hosts.
+    pub agent: Option<Artefact>,
+    /// The public halves of the key pairs that were made on this machine.
+    pub public_key: Option<String>,
+    pub private_key: Option<String>,
+    /// The database's password where the operator gives one.
+    pub password: Option<String>,
+}
+
+impl Surroundings {
+    /// Reads what `config` names.
+    ///
+    /// # Errors
+    /// A file that is named and cannot be read, or an agent that is nowhere.
+    pub fn read(c: &Config, account: &str, endpoint: Option<&str>) -> anyhow::Result<Surroundings> {
+        let agent = match c.parts.has_hosts() {
+            true => Some(agent(c.agent.binary.clone())?),
+            false => None,
+        };
+        Ok(Surroundings {
+            account: account.to_owned(),
+            endpoint: endpoint.map(str::to_owned),
+            agent,
+            public_key: keys::public(&c.access.key_dir, &c.names.public_key)?,
+            private_key: keys::public(&c.access.key_dir, &c.names.private_key)?,
+            password: c.database.password().map_err(anyhow::Error::msg)?,
+        })
+    }
+
+    /// Enough to draw the stack, without an account or an agent.
+    pub fn imagined(c: &Config) -> Surroundings {
+        let key = format!("{}/lampd", "0".repeat(64));
+        let agent = Artefact { bucket: Ref::id(None), key, md5: String::new(), file: PathBuf::new() };
+        Surroundings {
+            account: "123456789012".into(),
+            endpoint: None,
+            agent: c.parts.has_hosts().then_some(agent),
+            public_key: None,
+            private_key: None,
+            password: None,
+        }
+    }
+}
+
+/// The given program, otherwise the one beside this program.
+fn agent(given: Option<PathBuf>) -> anyhow::Result<Artefact> {
+    let path = match given {
+        Some(path) => path,
+        None => std::env::current_exe().context("finding the program lamp")?.with_file_name("lampd"),
+    };
+    Artefact::read(Ref::id(None), path.clone()).with_context(|| {
+        format!("reading the agent {}; build lampd beside lamp, or name it in agent.binary", path.display())
+    })
+}

@@ -1,0 +1,312 @@
+//! An independent look at what a stack left behind: asks every service by tag, by name and by VPC, and
+//! shares no reading code with the kinds, so that a mistake there cannot hide here.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_ec2::types::{Filter, InstanceStateName, NatGatewayState};
+use futures::{FutureExt, future::LocalBoxFuture, future::join_all};
+use serde::Serialize;
+use shared::{params::Param, tags::STACK};
+
+use crate::{
+    aws::{self, Aws},
+    config::Config,
+};
+
+/// Something of the stack's that is still there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Leftover {
+    pub service: &'static str,
+    pub id: String,
+    /// How it was recognised.
+    pub why: &'static str,
+}
+
+/// Everything that still carries the stack's tag, bears its names or lies in `vpc`.
+///
+/// # Errors
+/// The first service that could not be asked: then nothing can be said.
+pub async fn sweep(c: &Config, aws: &Aws, vpc: Option<&str>) -> aws::Result<Vec<Leftover>> {
+    let account = aws.account().await?;
+    let asked: Vec<LocalBoxFuture<'_, aws::Result<Vec<Leftover>>>> = vec![
+        ec2(aws).boxed_local(),
+        interfaces(aws, vpc).boxed_local(),
+        balancers(aws, vpc).boxed_local(),
+        scaling(c, aws).boxed_local(),
+        alarms(c, aws).boxed_local(),
+        databases(c, aws).boxed_local(),
+        logs(c, aws).boxed_local(),
+        files(aws).boxed_local(),
+        roles(c, aws).boxed_local(),
+        parameters(aws).boxed_local(),
+        buckets(c, aws, &account).boxed_local(),
+        cloudfront(c, aws).boxed_local(),
+    ];
+    let mut left = BTreeSet::new();
+    for it in join_all(asked).await {
+        left.extend(it?);
+    }
+    Ok(left.into_iter().collect())
+}
+
+/// How things are recognised.
+const TAGGED: &str = "carries the stack's tag";
+const NAMED: &str = "bears a name of the stack's";
+const INSIDE: &str = "lies in the stack's VPC";
+
+fn leftover(service: &'static str, id: impl Into<String>, why: &'static str) -> Leftover {
+    Leftover { service, id: id.into(), why }
+}
+
+/// One call for all of EC2; what AWS still lists for an hour after its end does not count.
+async fn ec2(aws: &Aws) -> aws::Result<Vec<Leftover>> {
+    let filter = |name: &str, value: &str| Filter::builder().name(name).values(value).build();
+    let tags = aws.ec2.describe_tags().filters(filter("key", STACK)).filters(filter("value", &aws.stack));
+    let mut pages = tags.into_paginator().items().send();
+    let mut left = Vec::new();
+    while let Some(it) = pages.try_next().await? {
+        let id = it.resource_id().unwrap_or_default();
+        let kind = it.resource_type().map_or("", |it| it.as_str());
+        if !is_gone(kind, id, aws).await? {
+            left.push(leftover("ec2", format!("{kind} {id}"), TAGGED));
+        }
+    }
+    Ok(left)
+}
+
+/// Whether AWS only remembers it.
+async fn is_gone(kind: &str, id: &str, aws: &Aws) -> aws::Result<bool> {
+    let gone = match kind {
+        "instance" => {
+            let seen = aws.ec2.describe_instances().instance_ids(id).send().await.map_err(aws::Error::from);
+            seen.map(|it| {
+                let states = it
+                    .reservations()
+                    .iter()
+                    .flat_map(|it| it.instances())
+                    .filter_map(|it| it.state()?.name());
+                states.clone().all(|it| *it == InstanceStateName::Terminated)
+            })
+        }
+        "natgateway" => {
+            let seen =
+                aws.ec2.describe_nat_gateways().nat_gateway_ids(id).send().await.map_err(aws::Error::from);
+            seen.map(|it| it.nat_gateways().iter().all(|it| it.state() == Some(&NatGatewayState::Deleted)))
+        }
+        "vpc-endpoint" => {
+            let seen =
+                aws.ec2.describe_vpc_endpoints().vpc_endpoint_ids(id).send().await.map_err(aws::Error::from);
+            seen.map(|it| {
+                it.vpc_endpoints()
+                    .iter()
+                    .all(|it| it.state().is_some_and(|it| it.as_str().eq_ignore_ascii_case("deleted")))
+            })
+        }
+        // Root volumes go with their instances, a little later.
+        "volume" => {
+            let seen = aws.ec2.describe_volumes().volume_ids(id).send().await.map_err(aws::Error::from);
+            seen.map(|it| it.volumes().is_empty())
+        }
+        _ => return Ok(false),
+    };
+    match gone {
+        Err(err) if err.is_missing() => Ok(true),
+        other => other,
+    }
+}
+
+async fn interfaces(aws: &Aws, vpc: Option<&str>) -> aws::Result<Vec<Leftover>> {
+    let Some(vpc) = vpc else { return Ok(Vec::new()) };
+    let filter = Filter::builder().name("vpc-id").values(vpc).build();
+    let seen = aws.ec2.describe_network_interfaces().filters(filter).send().await?;
+    let alive = seen
+        .network_interfaces()
+        .iter()
+        .filter(|it| it.attachment().is_none_or(|it| it.instance_id().is_none()));
+    Ok(alive
+        .map(|it| {
+            leftover(
+                "ec2",
+                format!("network-interface {}", it.network_interface_id().unwrap_or_default()),
+                INSIDE,
+            )
+        })
+        .collect())
+}
+
+async fn balancers(aws: &Aws, vpc: Option<&str>) -> aws::Result<Vec<Leftover>> {
+    let mut left = Vec::new();
+    let mut others = Vec::new();
+    let mut pages = aws.elb.describe_load_balancers().into_paginator().items().send();
+    while let Some(it) = pages.try_next().await? {
+        let arn = it.load_balancer_arn().unwrap_or_default().to_owned();
+        match vpc.is_some() && it.vpc_id() == vpc {
+            true => left.push(leftover("elasticloadbalancing", arn, INSIDE)),
+            false => others.push(arn),
+        }
+    }
+    let mut pages = aws.elb.describe_target_groups().into_paginator().items().send();
+    while let Some(it) = pages.try_next().await? {
+        let arn = it.target_group_arn().unwrap_or_default().to_owned();
+        match vpc.is_some() && it.vpc_id() == vpc {
+            true => left.push(leftover("elasticloadbalancing", arn, INSIDE)),
+            false => others.push(arn),
+        }
+    }
+    // AWS describes the tags of at most twenty at a time.
+    for arns in others.chunks(20) {
+        let seen = aws.elb.describe_tags().set_resource_arns(Some(arns.to_vec())).send().await?;
+        let ours = seen.tag_descriptions().iter().filter(|it| aws.is_ours(&Aws::from_elb(it.tags())));
+        left.extend(
+            ours.map(|it| leftover("elasticloadbalancing", it.resource_arn().unwrap_or_default(), TAGGED)),
+        );
+    }
+    Ok(left)
+}
+
+async fn scaling(c: &Config, aws: &Aws) -> aws::Result<Vec<Leftover>> {
+    let groups = aws.scaling.describe_auto_scaling_groups().auto_scaling_group_names(&c.names.scaling_group);
+    let seen = groups.send().await?;
+    let ours = seen.auto_scaling_groups().iter();
+    Ok(ours
+        .map(|it| leftover("autoscaling", it.auto_scaling_group_name().unwrap_or_default(), NAMED))
+        .collect())
+}
+
+/// Target tracking makes its alarms itself, and takes them away itself.
+async fn alarms(c: &Config, aws: &Aws) -> aws::Result<Vec<Leftover>> {
+    let prefix = format!("TargetTracking-{}-", c.names.scaling_group);
+    let seen = match aws
+        .cloudwatch
+        .describe_alarms()
+        .alarm_name_prefix(prefix)
+        .send()
+        .await
+        .map_err(aws::Error::from)
+    {
+        // An emulator that does not speak CloudWatch's current protocol has no alarms.
+        Err(err) if err.is_missing() => return Ok(Vec::new()),
+        other => other?,
+    };
+    Ok(seen
+        .metric_alarms()
+        .iter()
+        .map(|it| leftover("cloudwatch", it.alarm_name().unwrap_or_default(), NAMED))
+        .collect())
+}
+
+async fn databases(c: &Config, aws: &Aws) -> aws::Result<Vec<Leftover>> {
+    let mut left = Vec::new();
+    let mut pages = aws.rds.describe_db_instances().into_paginator().items().send();
+    while let Some(it) = pages.try_next().await? {
+        let id = it.db_instance_identifier().unwrap_or_default();
+        if aws.is_ours(&Aws::from_rds(it.tag_list())) {
+            left.push(leftover("rds", format!("instance {id}"), TAGGED));
+        }
+    }
+    let subnets =
+        aws.rds.describe_db_subnet_groups().db_subnet_group_name(&c.names.database_subnets).send().await;
+    if found(subnets)? {
+        left.push(leftover("rds", format!("subnet group {}", c.names.database_subnets), NAMED));
+    }
+    let parameters =
+        aws.rds.describe_db_parameter_groups().db_parameter_group_name(&c.names.database_parameters);
+    if found(parameters.send().await)? {
+        left.push(leftover("rds", format!("parameter group {}", c.names.database_parameters), NAMED));
+    }
+    Ok(left)
+}
+
+async fn logs(c: &Config, aws: &Aws) -> aws::Result<Vec<Leftover>> {
+    let mut left = Vec::new();
+    for id in [&c.names.database, &c.names.replica] {
+        let prefix = format!("/aws/rds/instance/{id}/");
+        let seen = aws.logs.describe_log_groups().log_group_name_prefix(prefix).send().await?;
+        left.extend(
+            seen.log_groups()
+                .iter()
+                .map(|it| leftover("logs", it.log_group_name().unwrap_or_default(), NAMED)),
+        );
+    }
+    Ok(left)
+}
+
+async fn files(aws: &Aws) -> aws::Result<Vec<Leftover>> {
+    let mut left = Vec::new();
+    let mut pages = aws.efs.describe_file_systems().into_paginator().items().send();
+    while let Some(it) = pages.try_next().await? {
+        if aws.is_ours(&Aws::from_efs(it.tags())) {
+            left.push(leftover("elasticfilesystem", it.file_system_id(), TAGGED));
+        }
+    }
+    Ok(left)
+}
+
+async fn roles(c: &Config, aws: &Aws) -> aws::Result<Vec<Leftover>> {
+    let mut left = Vec::new();
+    let name = &c.names.host_role;
+    if found(aws.iam.get_role().role_name(name).send().await)? {
+        left.push(leftover("iam", format!("role {name}"), NAMED));
+    }
+    if found(aws.iam.get_instance_profile().instance_profile_name(name).send().await)? {
+        left.push(leftover("iam", format!("instance profile {name}"), NAMED));
+    }
+    Ok(left)
+}
+
+async fn parameters(aws: &Aws) -> aws::Result<Vec<Leftover>> {
+    let prefix = Param::prefix(&aws.stack);
+    let path = aws.ssm.get_parameters_by_path().path(prefix.trim_end_matches('/')).recursive(true);
+    let mut pages = path.into_paginator().send();
+    let mut left = Vec::new();
+    while let Some(page) = pages.try_next().await? {
+        // The run that asks holds the lock, and gives it back when it ends.
+        let names =
+            page.parameters().iter().filter_map(|it| it.name()).filter(|it| *it != format!("{prefix}lock"));
+        left.extend(names.map(|it| leftover("ssm", it, NAMED)));
+    }
+    Ok(left)
+}
+
+async fn buckets(c: &Config, aws: &Aws, account: &str) -> aws::Result<Vec<Leftover>> {
+    let mut left = Vec::new();
+    for (region, name) in
+        [(&aws.region, c.artefact_bucket(account)), (&c.site.region, c.site_bucket(account))]
+    {
+        if found(aws.s3_in(region).head_bucket().bucket(&name).send().await)? {
+            left.push(leftover("s3", name, NAMED));
+        }
+    }
+    Ok(left)
+}
+
+async fn cloudfront(c: &Config, aws: &Aws) -> aws::Result<Vec<Leftover>> {
+    let mut left = Vec::new();
+    let mut pages = aws.cloudfront.list_distributions().into_paginator().send();
+    while let Some(page) = pages.try_next().await? {
+        for it in page.distribution_list().map(|it| it.items()).unwrap_or_default() {
+            let tags = aws.cloudfront.list_tags_for_resource().resource(it.arn()).send().await?;
+            let tags = tags.tags().map(|it| it.items()).unwrap_or_default();
+            if tags.iter().any(|it| it.key() == STACK && it.value() == Some(&aws.stack)) {
+                left.push(leftover("cloudfront", format!("distribution {}", it.id()), TAGGED));
+            }
+        }
+    }
+    let controls = aws.cloudfront.list_origin_access_controls().send().await?;
+    let controls = controls.origin_access_control_list().map(|it| it.items()).unwrap_or_default();
+    let ours = controls.iter().filter(|it| it.name() == c.names.origin_access);
+    left.extend(ours.map(|it| leftover("cloudfront", format!("origin access control {}", it.id()), NAMED)));
+    Ok(left)
+}
+
+/// Whether it was found; only its own "not found" says that it was not.
+fn found<T, E>(answer: std::result::Result<T, E>) -> aws::Result<bool>
+where
+    aws::Error: From<E>,
+{
+    match answer.map_err(aws::Error::from) {
+        Ok(_) => Ok(true),
+        Err(err) if err.is_missing() => Ok(false),
+        Err(err) => Err(err),
+    }
+}
