@@ -22,7 +22,6 @@ pub fn site(socket: &str) -> (String, String) {
 ServerTokens Prod
 ServerSignature Off
 TraceEnable Off
-DirectoryIndex index.php index.html
 
 # A thousand clients at once wait here instead of being refused. (The lab's load test.)
 ListenBacklog 4096
@@ -45,6 +44,8 @@ ListenBacklog 4096
     Options SymLinksIfOwnerMatch
     AllowOverride None
     Require all granted
+    # Here, since outside it would only be added to the distribution's own list.
+    DirectoryIndex index.php index.html
 </Directory>
 # dbinfo.inc lies elsewhere; an include that somebody leaves among the pages stays unreadable as well.
 <FilesMatch "(?i)(^\.|\.inc([^a-z0-9]|$)|\.(bak|old|orig|save|swp|sql)$|~$)">
