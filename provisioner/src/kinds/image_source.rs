@@ -42,7 +42,7 @@ impl ImageSource {
             ImageSource::Node(it) => Ok(cx.id(*it)),
             ImageSource::Parameter(name) => {
                 let key = format!("image {name}");
-                let id = cx.aws.once(&key, || async {
+                let id = cx.aws.for_good(&key, || async {
                     let seen = cx.aws.ssm.get_parameter().name(name).send().await?;
                     Ok(seen.parameter.and_then(|it| it.value).unwrap_or_default())
                 });
@@ -101,7 +101,7 @@ impl RootVolume {
 /// first would stay as small and as readable as the image's own.
 pub(super) async fn root_device(image: &str, aws: &Aws) -> aws::Result<String> {
     let key = format!("root device {image}");
-    let device = aws.once(&key, || async {
+    let device = aws.for_good(&key, || async {
         let seen = aws.ec2.describe_images().image_ids(image).send().await?;
         let device = seen.images().first().and_then(|it| it.root_device_name());
         Ok(device.unwrap_or("/dev/xvda").to_owned())
