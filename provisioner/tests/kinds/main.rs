@@ -3,6 +3,8 @@
 
 mod files_and_database;
 mod host_role;
+mod hosts;
+mod scaling;
 mod site;
 
 use std::{
@@ -47,6 +49,8 @@ impl Moto {
         let process = Command::new(venv.join("bin/moto_server"))
             .args(["-H", "127.0.0.1", "-p", &port.to_string()])
             .env("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
+            // Without the short list of images it starts with 1,286 of them, and a snapshot of each.
+            .envs(amis().map(|it| ("MOTO_AMIS_PATH", it)))
             .stdout(Stdio::null())
             .stderr(output)
             .spawn()
@@ -75,6 +79,11 @@ impl Moto {
         let lines = BufReader::new(log).lines().map_while(Result::ok);
         lines.filter(|it| it.contains("HTTP/1.1\"")).collect()
     }
+}
+
+fn amis() -> Option<PathBuf> {
+    let list = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/data/moto-amis.json");
+    list.exists().then_some(list)
 }
 
 impl Drop for Moto {
