@@ -227,7 +227,9 @@ impl Run<'_> {
             if err.is_not_yet() && !waiting.is_over() {
                 self.waiting(node, &err.message);
                 waiting.wait().await;
-            } else if (err.is_throttled() || err.is_not_visible_yet()) && !passing.is_over() {
+            } else if (err.is_throttled() || err.is_not_visible_yet() || err.is_in_use())
+                && !passing.is_over()
+            {
                 // A kind whose `create` makes several calls may have made its object before this error.
                 if self.reader.node(kind, &node.name, began).await?.is_some() {
                     return Ok(began);

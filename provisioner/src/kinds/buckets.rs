@@ -1,8 +1,8 @@
 //! Which of the account's buckets are the stack's, and what is in them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use aws_sdk_s3::Client;
+use aws_sdk_s3::{Client, config::timeout::TimeoutConfig};
 
 use super::distribution;
 use crate::aws::{self, Aws};
@@ -23,6 +23,14 @@ pub(super) const ARTEFACTS: &str = "artefacts";
 impl OurBucket {
     pub(super) fn client(&self, aws: &Aws) -> Client {
         aws.s3_in(&self.region)
+    }
+
+    /// For uploads, which take as long as the operator's line is slow.
+    pub(super) fn uploads(&self, aws: &Aws) -> Client {
+        let timeouts = TimeoutConfig::builder().connect_timeout(Duration::from_secs(5));
+        let timeouts = timeouts.operation_attempt_timeout(Duration::from_secs(900));
+        let config = self.client(aws).config().to_builder().timeout_config(timeouts.build());
+        Client::from_conf(config.build())
     }
 }
 
@@ -71,6 +79,26 @@ pub(super) async fn ours(aws: &Aws) -> aws::Result<Arc<Vec<OurBucket>>> {
         Ok(ours)
     })
     .await
+}
+
+/// The bucket of that name, with its region; `None` if it is not there or not ours.
+pub(super) async fn by_name(name: &str, aws: &Aws) -> aws::Result<Option<OurBucket>> {
+    // A name that says all saves the look.
+    if let Some((node, region)) = derived(name, &aws.stack) {
+        return Ok(Some(OurBucket { name: name.to_owned(), region: region.to_owned(), node }));
+    }
+    Ok(ours(aws).await?.iter().find(|it| it.name == name).cloned())
+}
+
+/// The same for a bucket that was made before.
+pub(super) async fn settled(name: &str, aws: &Aws) -> aws::Result<OurBucket> {
+    if let Some(it) = by_name(name, aws).await? {
+        return Ok(it);
+    }
+    // Made a moment ago, after this look began.
+    aws.look_again();
+    let found = by_name(name, aws).await?;
+    found.ok_or_else(|| aws::Error::not_yet(format!("bucket {name} to show up")))
 }
 
 async fn is_tagged(bucket: &OurBucket, aws: &Aws) -> aws::Result<bool> {

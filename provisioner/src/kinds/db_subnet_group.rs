@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{
     Subnet,
-    db_instance::db_instances,
+    db_reading::db_instances,
     mark::{mark, marked},
 };
 use crate::{

@@ -4,7 +4,7 @@
 use aws_sdk_cloudwatchlogs::types::LogGroup as Sdk;
 use serde::Serialize;
 
-use super::db_instance::db_instances;
+use super::db_reading::db_instances;
 use crate::{
     aws::{self, Aws, Tags},
     engine::{Cx, Found, Resource},
