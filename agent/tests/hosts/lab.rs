@@ -203,7 +203,7 @@ pub fn ask(port: u16, path: &str) -> Answer {
     let work = || -> std::io::Result<String> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n")?;
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: lab\r\n\r\n")?;
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
