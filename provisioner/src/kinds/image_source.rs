@@ -1,6 +1,6 @@
 //! What a machine's first volume is made from.
 
-use aws_sdk_ec2::types::{BlockDeviceMapping, EbsBlockDevice, VolumeType};
+use aws_sdk_ec2::types::{BlockDeviceMapping, EbsBlockDevice, Image as Sdk, VolumeType};
 use serde::Serialize;
 
 use super::Image;
@@ -94,6 +94,15 @@ impl RootVolume {
             .delete_on_termination(true);
         let device = root_device(image, aws).await?;
         Ok(BlockDeviceMapping::builder().device_name(device).ebs(ebs.build()).build())
+    }
+}
+
+/// Remembers what a listing told, which saves a call.
+pub(super) async fn remember_root_device(image: &Sdk, aws: &Aws) {
+    if let (Some(id), Some(device)) = (image.image_id(), image.root_device_name()) {
+        let device = device.to_owned();
+        // Nothing that could fail is asked.
+        let _ = aws.for_good(&format!("root device {id}"), || async { Ok(device) }).await;
     }
 }
 
