@@ -13,5 +13,6 @@ mod hosts {
     mod live;
 }
 
+#[expect(dead_code, reason = "shared with the tests of the page, which use more of it")]
 #[path = "real/database.rs"]
 mod database;
