@@ -1,1 +1,53 @@
-//! Placeholder.
+//! A small cloud on one Linux machine.
+//!
+//! A [`Region`] is one private tree of namespaces; an [`Instance`] in it is a Debian with a real systemd.
+//! Dropping the region, or killing the program that made it, ends everything and leaves nothing behind.
+//!
+//! ```no_run
+//! let region = rehearsal::Region::start()?;
+//! let web = region.instance("web1").image(rehearsal::Image::web()).boot()?;
+//! assert!(web.sh("systemctl is-active apache2")?.starts_with("active"));
+//! # Ok::<(), anyhow::Error>(())
+//! ```
+
+mod authority;
+mod balancer;
+mod cgroups;
+mod cloud;
+mod command;
+mod database;
+mod doctor;
+mod files;
+mod forward;
+mod image;
+mod inside;
+mod instance;
+mod keeper;
+mod metadata;
+mod packages;
+mod region;
+mod roles;
+mod state;
+mod user;
+mod vpc;
+mod wire;
+
+pub use authority::{Authority, Certificate};
+pub use balancer::{Balancer, BalancerSpec, Check, Health, Listener, PathRule, TargetGroup, TargetState};
+pub use cloud::{Cloud, Fault, FaultKind, Options, Status};
+pub use command::{Output, Running};
+pub use database::{Database, DatabaseEvent, DatabaseSpec};
+pub use doctor::{Finding, doctor};
+pub use files::FileSystem;
+pub use forward::Forward;
+pub use image::Image;
+pub use instance::{Builder, Instance};
+pub use keeper::PACKAGES;
+pub use metadata::{Metadata, Role};
+pub use region::Region;
+pub use state::State;
+pub use vpc::{Group, Network, Peer, Port, Protocol, Rule, Subnet, WayOut};
+pub use wire::{Phase, Place, Service};
+
+/// Where programs are, inside and outside.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

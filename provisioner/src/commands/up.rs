@@ -61,8 +61,11 @@ async fn build(session: &Session, seen: Plan, ui: &mut Ui) -> anyhow::Result<(Ex
 /// enough to look for the VPC and the addresses: the rest stands on the VPC, or AWS refuses a second one by its name.
 async fn look_again(session: &Session, seen: &Plan) -> anyhow::Result<Observed> {
     let Session { stack, kinds, aws, .. } = session;
-    aws.look_afresh();
     let is_empty = seen.steps.iter().all(|it| it.action == Action::Create);
+    match is_empty {
+        true => aws.look_again(),
+        false => aws.look_afresh(),
+    }
     let first: Vec<Kind> =
         kinds.iter().filter(|it| !is_empty || ["vpc", "elastic-ip"].contains(&it.name)).copied().collect();
     observe(&first, stack, aws).await.context("looking at the account again")

@@ -174,7 +174,10 @@ fn services(facts: &Facts<'_>) -> Vec<Area> {
         facts.of("bucket").into_iter().partition(|it| sites.contains(it));
     let mut areas = vec![Area {
         title: "Site".into(),
-        things: site.into_iter().map(|it| thing(facts, it, Sort::Other, "bucket")).collect(),
+        things: site
+            .into_iter()
+            .map(|it| thing(facts, it, Sort::Other, &format!("bucket in {}", facts.text(it, "region"))))
+            .collect(),
     }];
 
     let images = facts.of("image").into_iter().map(|it| {

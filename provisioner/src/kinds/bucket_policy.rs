@@ -63,6 +63,7 @@ const SOURCE: &str = "aws:SourceArn";
 
 impl Resource for BucketPolicy {
     const KIND: &'static str = "bucket-policy";
+    const USABLE_AT_ONCE: bool = true;
     const FIXED: &'static [&'static str] = &["bucket"];
 
     async fn list(aws: &Aws) -> aws::Result<Vec<Found<Self>>> {

@@ -20,6 +20,9 @@ pub(super) struct OurBucket {
 pub(super) const SITE: &str = "site";
 pub(super) const ARTEFACTS: &str = "artefacts";
 
+/// Under which they are kept in mind, each with its node and region.
+const KNOWN: &str = "bucket";
+
 impl OurBucket {
     pub(super) fn client(&self, aws: &Aws) -> Client {
         aws.s3_in(&self.region)
@@ -48,6 +51,14 @@ pub(super) fn derived<'a>(name: &'a str, stack: &str) -> Option<(&'static str, &
 /// The stack's buckets.
 pub(super) async fn ours(aws: &Aws) -> aws::Result<Arc<Vec<OurBucket>>> {
     aws.once("our buckets", || async {
+        if let Some(known) = aws.known(KNOWN) {
+            let known = known.into_iter().map(|(name, said)| {
+                let node = if said.contains_key(ARTEFACTS) { ARTEFACTS } else { SITE };
+                OurBucket { region: said.get(node).cloned().unwrap_or_default(), name, node }
+            });
+            return Ok(known.collect());
+        }
+        let doubts = aws.doubts(KNOWN);
         let mut pages = aws.s3.list_buckets().into_paginator().page_size(1000).send();
         let mut all = BTreeMap::new();
         while let Some(page) = pages.try_next().await? {
@@ -75,6 +86,11 @@ pub(super) async fn ours(aws: &Aws) -> aws::Result<Arc<Vec<OurBucket>>> {
             if is_tagged(&bucket, aws).await? {
                 ours.push(bucket);
             }
+        }
+        // A stack has these two, and neither comes or goes while we act on others.
+        if [SITE, ARTEFACTS].iter().all(|node| ours.iter().any(|it| it.node == *node)) {
+            let said = |it: &OurBucket| [(it.node.to_owned(), it.region.clone())].into();
+            aws.knows(KNOWN, doubts, ours.iter().map(|it| (it.name.clone(), said(it))).collect());
         }
         Ok(ours)
     })

@@ -42,6 +42,7 @@ pub(super) fn name(database: &str, log: &str) -> String {
 
 impl Resource for LogGroup {
     const KIND: &'static str = "log-group";
+    const USABLE_AT_ONCE: bool = true;
     const FIXED: &'static [&'static str] = &["database", "log"];
 
     async fn list(aws: &Aws) -> aws::Result<Vec<Found<Self>>> {

@@ -60,6 +60,7 @@ impl Role {
 
 impl Resource for Role {
     const KIND: &'static str = "role";
+    const USABLE_AT_ONCE: bool = true;
     const FIXED: &'static [&'static str] = &["name"];
     const USUALLY: std::time::Duration = std::time::Duration::from_secs(20);
 

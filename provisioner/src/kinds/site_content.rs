@@ -135,6 +135,7 @@ impl SiteContent {
 
 impl Resource for SiteContent {
     const KIND: &'static str = "site-content";
+    const USABLE_AT_ONCE: bool = true;
     const FIXED: &'static [&'static str] = &["bucket"];
 
     async fn list(aws: &Aws) -> aws::Result<Vec<Found<Self>>> {

@@ -94,6 +94,17 @@ async fn a_database_and_its_replica_are_built_repaired_and_removed() {
     replica(&ground, &mut s, source);
     build(&s, &aws).await;
 
+    // Databases, their subnet group, their settings, their logs, and the parameters: one read each, and
+    // one for what the settings are.
+    let before = moto.requests().len();
+    let kinds = kinds::all().into_iter();
+    let names = ["db-instance", "replica", "db-subnet-group", "db-parameter-group", "log-group", "parameter"];
+    let kinds: Vec<_> = kinds.filter(|it| names.contains(&it.name)).collect();
+    aws.look_afresh();
+    provisioner::engine::observe(&kinds, &s, &aws).await.unwrap();
+    let calls = moto.requests().split_off(before);
+    assert_eq!(calls.len(), 5, "{calls:#?}");
+
     let change = aws.rds.modify_db_instance().db_instance_identifier("t-rds").apply_immediately(true);
     change.backup_retention_period(1).publicly_accessible(true).multi_az(false).send().await.unwrap();
     let change = aws.rds.modify_db_instance().db_instance_identifier("t-rds-rr").apply_immediately(true);

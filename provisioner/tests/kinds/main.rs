@@ -3,6 +3,8 @@
 
 mod files_and_database;
 mod host_role;
+mod hosts;
+mod scaling;
 mod site;
 
 use std::{
@@ -47,6 +49,8 @@ impl Moto {
         let process = Command::new(venv.join("bin/moto_server"))
             .args(["-H", "127.0.0.1", "-p", &port.to_string()])
             .env("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
+            // Without the short list of images it starts with 1,286 of them, and a snapshot of each.
+            .envs(amis().map(|it| ("MOTO_AMIS_PATH", it)))
             .stdout(Stdio::null())
             .stderr(output)
             .spawn()
@@ -77,6 +81,11 @@ impl Moto {
     }
 }
 
+fn amis() -> Option<PathBuf> {
+    let list = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/data/moto-amis.json");
+    list.exists().then_some(list)
+}
+
 impl Drop for Moto {
     fn drop(&mut self) {
         let _ = self.process.kill();
@@ -89,6 +98,7 @@ fn events() -> Events {
 }
 
 async fn look(stack: &Stack, aws: &Aws) -> Observed {
+    aws.look_afresh();
     observe(&kinds::all(), stack, aws).await.unwrap()
 }
 
@@ -112,7 +122,7 @@ async fn differences(stack: &Stack, aws: &Aws) -> Vec<String> {
 async fn up(stack: &Stack, aws: &Aws) -> Report {
     let observed = look(stack, aws).await;
     let plan = plan(stack, &observed);
-    apply(stack, &kinds::all(), &plan, observed, aws, &events(), &Stop::default()).await
+    apply(stack, &kinds::all(), &plan, observed, aws, &events(), &Stop::default()).await.0
 }
 
 /// Builds the stack, and sees that a second look finds nothing to do.

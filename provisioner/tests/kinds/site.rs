@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use aws_sdk_s3::primitives::ByteStream;
 use provisioner::{
-    engine::Stack,
-    kinds::{Artefact, Bucket, BucketPolicy, Distribution, OriginAccessControl, SiteContent, Website},
+    engine::{Ref, Stack},
+    kinds::{self, Artefact, Bucket, BucketPolicy, Distribution, OriginAccessControl, SiteContent, Website},
 };
 
 use super::{Moto, build, differences, planned, repairs, take_away, up};
@@ -19,10 +19,17 @@ fn site(folder: &Path, max_age: u32, name: &str) -> Stack {
     let bucket = s.add_named(Bucket::SITE, name, bucket);
     s.add(SiteContent::NODE, SiteContent::of_folder(bucket, folder, max_age).unwrap());
     let access = s.add("site", OriginAccessControl::always("t-site"));
-    let distribution = Distribution {
+    let distribution = distribution(bucket, Some(access));
+    let distribution = s.add("site", distribution);
+    s.add(Bucket::SITE, BucketPolicy::served(bucket, name, distribution));
+    s
+}
+
+fn distribution(bucket: Ref<Bucket>, access: Option<Ref<OriginAccessControl>>) -> Distribution {
+    Distribution {
         bucket,
         region: "us-east-1".into(),
-        access: Some(access),
+        access,
         viewers: "redirect-to-https".into(),
         compress: true,
         cache_policy: "658327ea-f89d-4fab-a63d-7e88639e58f6".into(),
@@ -35,10 +42,7 @@ fn site(folder: &Path, max_age: u32, name: &str) -> Stack {
         minimum_tls: None,
         log_bucket: None,
         enabled: true,
-    };
-    let distribution = s.add("site", distribution);
-    s.add(Bucket::SITE, BucketPolicy::served(bucket, name, distribution));
-    s
+    }
 }
 
 fn folder() -> tempfile::TempDir {
@@ -56,6 +60,17 @@ async fn a_site_is_built_repaired_and_removed() {
     let aws = moto.connect("t").await;
     let s = site(folder.path(), 60, SITE);
     build(&s, &aws).await;
+
+    // The buckets, this one's public access, its policy and its objects; the distributions and this one;
+    // the access controls.
+    let before = moto.requests().len();
+    let names =
+        ["bucket", "bucket-policy", "site-content", "artefact", "distribution", "origin-access-control"];
+    let kinds: Vec<_> = kinds::all().into_iter().filter(|it| names.contains(&it.name)).collect();
+    aws.look_afresh();
+    provisioner::engine::observe(&kinds, &s, &aws).await.unwrap();
+    let calls = moto.requests().split_off(before);
+    assert_eq!(calls.len(), 7, "{calls:#?}");
 
     let s3 = aws.s3_in("us-east-1");
     let put = s3.put_object().bucket(SITE).key("added by hand").body(ByteStream::from_static(b"x"));
@@ -115,6 +130,16 @@ async fn a_public_website_is_a_switch() {
     let bucket = s.add(Bucket::SITE, bucket);
     s.add(SiteContent::NODE, SiteContent::own_page(bucket, "index.html", "error.html", 60));
     s.add(Bucket::SITE, BucketPolicy::public(bucket, SITE));
+    let own_name = Distribution {
+        aliases: vec!["www.example.org".into()],
+        certificate: Some("arn:aws:acm:us-east-1:123456789012:certificate/1".into()),
+        minimum_tls: Some(Distribution::TLS.into()),
+        log_bucket: Some("logs".into()),
+        error_page: None,
+        viewers: "allow-all".into(),
+        ..distribution(bucket, None)
+    };
+    s.add("site", own_name);
     build(&s, &aws).await;
     aws.s3_in("us-east-1").delete_bucket_website().bucket(SITE).send().await.unwrap();
     repairs(&s, &aws, &["bucket/site"]).await;

@@ -4,79 +4,84 @@ use std::collections::HashMap;
 
 use crate::graph::picture::{INTERNET, Picture, Sort, Subnet, Thing, Vpc, Zone};
 
-pub(super) const MARGIN: i32 = 20;
+pub(in crate::graph) const MARGIN: i32 = 20;
 const PAD: i32 = 16;
 const GAP: i32 = 12;
 /// Height of a frame's title.
 const TITLE: i32 = 30;
 const THING: i32 = 40;
 const GROUP: i32 = 24;
-const SUBNET_WIDTH: i32 = 270;
-const BALANCER_WIDTH: i32 = 250;
+/// At least; stretched to what lies above.
+const SUBNET_WIDTH: i32 = 310;
+const BALANCER_WIDTH: i32 = 285;
 const DOOR_WIDTH: i32 = 170;
-const SERVICES_WIDTH: i32 = 240;
+const SERVICES_WIDTH: i32 = 270;
+/// Room for a frame's title, left of lines from above.
+const TITLE_WIDTH: i32 = 200;
 /// Distance between two lines that run side by side.
-pub(super) const LANE: i32 = 9;
+pub(in crate::graph) const LANE: i32 = 9;
 /// Lines right of a zone's subnets: files, database, copies, and the way down to what zones share.
-pub(super) const RIGHT_LANES: i32 = 4;
+pub(in crate::graph) const RIGHT_LANES: i32 = 4;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Rect {
-    pub(super) x: i32,
-    pub(super) y: i32,
-    pub(super) w: i32,
-    pub(super) h: i32,
+pub(in crate::graph) struct Rect {
+    pub(in crate::graph) x: i32,
+    pub(in crate::graph) y: i32,
+    pub(in crate::graph) w: i32,
+    pub(in crate::graph) h: i32,
 }
 
 impl Rect {
-    pub(super) fn right(&self) -> i32 {
+    pub(in crate::graph) fn right(&self) -> i32 {
         self.x + self.w
     }
 
-    pub(super) fn bottom(&self) -> i32 {
+    pub(in crate::graph) fn bottom(&self) -> i32 {
         self.y + self.h
     }
 
-    pub(super) fn centre(&self) -> (i32, i32) {
+    pub(in crate::graph) fn centre(&self) -> (i32, i32) {
         (self.x + self.w / 2, self.y + self.h / 2)
     }
 }
 
 /// A box around others.
-pub(super) struct Frame {
-    pub(super) rect: Rect,
-    pub(super) class: &'static str,
-    pub(super) title: String,
-    pub(super) detail: String,
+pub(in crate::graph) struct Frame {
+    pub(in crate::graph) rect: Rect,
+    pub(in crate::graph) class: &'static str,
+    pub(in crate::graph) title: String,
+    pub(in crate::graph) detail: String,
+    /// How far the title begins from the left edge, past lines that come from above.
+    pub(in crate::graph) indent: i32,
     /// At the right end of the title.
-    pub(super) right: String,
+    pub(in crate::graph) right: String,
 }
 
 /// Where a thing of a zone lies: which zone, which row.
 #[derive(Clone, Copy)]
-pub(super) struct Cell {
-    pub(super) zone: usize,
-    pub(super) row: usize,
+pub(in crate::graph) struct Cell {
+    pub(in crate::graph) zone: usize,
+    pub(in crate::graph) row: usize,
 }
 
 #[derive(Default)]
-pub(super) struct Layout<'a> {
-    pub(super) width: i32,
-    pub(super) height: i32,
-    pub(super) frames: Vec<Frame>,
-    pub(super) things: Vec<(Thing, Rect)>,
-    pub(super) rects: HashMap<String, Rect>,
-    pub(super) cells: HashMap<&'a str, Cell>,
+pub(in crate::graph) struct Layout<'a> {
+    pub(in crate::graph) width: i32,
+    pub(in crate::graph) height: i32,
+    pub(in crate::graph) frames: Vec<Frame>,
+    pub(in crate::graph) things: Vec<(Thing, Rect)>,
+    pub(in crate::graph) rects: HashMap<String, Rect>,
+    pub(in crate::graph) cells: HashMap<&'a str, Cell>,
     /// Left and right edge of each zone's subnets.
-    pub(super) columns: Vec<(i32, i32)>,
+    pub(in crate::graph) columns: Vec<(i32, i32)>,
     /// Upper edge of each row of subnets.
-    pub(super) rows: Vec<i32>,
+    pub(in crate::graph) rows: Vec<i32>,
     /// Upper edges of the free space between doors and balancers, and between those and the zones.
-    pub(super) channels: [i32; 2],
+    pub(in crate::graph) channels: [i32; 2],
 }
 
 impl<'a> Layout<'a> {
-    pub(super) fn new(picture: &'a Picture) -> Self {
+    pub(in crate::graph) fn new(picture: &'a Picture) -> Self {
         let mut it = Layout::default();
         let top = MARGIN + 34;
         let has_edge = !picture.edge.is_empty();
@@ -89,7 +94,11 @@ impl<'a> Layout<'a> {
             let rect = it.vpc(vpc, inner_x, inner_y);
             (right, bottom) = (rect.right() + 2 * GAP, rect.bottom());
         }
-        let services_x = right;
+        // Without a network the world still needs its place beside the edge.
+        let services_x = match &picture.vpc {
+            Some(_) => right,
+            None => right + DOOR_WIDTH + 4 * GAP,
+        };
         if !picture.services.is_empty() || has_edge {
             let end = it.services(picture, services_x, inner_y);
             (right, bottom) = (services_x + SERVICES_WIDTH + 2 * GAP, bottom.max(end));
@@ -113,8 +122,11 @@ impl<'a> Layout<'a> {
         }
         let region =
             Rect { x: MARGIN, y: region_y, w: right - GAP + PAD - MARGIN - GAP, h: bottom + PAD - region_y };
-        let around =
-            Frame { title: "Region".into(), detail: picture.region.clone(), ..frame(region, "region") };
+        let around = Frame {
+            title: if picture.region.is_empty() { "AWS" } else { "Region" }.into(),
+            detail: picture.region.clone(),
+            ..frame(region, "region")
+        };
         it.frames.insert(0, around);
         let title = Rect { x: MARGIN - 12, y: MARGIN - 12, w: region.w + 24, h: TITLE };
         it.frames.insert(0, Frame { title: picture.title.clone(), ..frame(title, "none") });
@@ -131,15 +143,19 @@ impl<'a> Layout<'a> {
     fn vpc(&mut self, vpc: &'a Vpc, x: i32, y: i32) -> Rect {
         let index = self.frames.len();
         let left = 14 + LANE * count(&vpc.balancers);
-        let column = left + SUBNET_WIDTH + 14 + LANE * RIGHT_LANES;
-        let zones = count(&vpc.zones) * (column + GAP) - GAP;
+        let lanes = left + 14 + LANE * RIGHT_LANES;
         let balancers = count(&vpc.balancers) * (BALANCER_WIDTH + GAP) - GAP;
-        let doors = count(&vpc.doors) * (DOOR_WIDTH + GAP) - GAP;
-        let inner = zones.max(balancers).max(doors).max(SUBNET_WIDTH);
+        let doors = TITLE_WIDTH + count(&vpc.doors) * (DOOR_WIDTH + GAP) - GAP;
+        let above = balancers.max(doors) + GAP;
+        let column = (SUBNET_WIDTH + lanes).max(above / count(&vpc.zones).max(1) - GAP);
+        let inner = (count(&vpc.zones) * (column + GAP) - GAP).max(above - GAP);
 
         let mut at = y + TITLE;
         for (n, it) in (0..).zip(&vpc.doors) {
-            self.thing(it, Rect { x: x + PAD + n * (DOOR_WIDTH + GAP), y: at, w: DOOR_WIDTH, h: THING });
+            self.thing(
+                it,
+                Rect { x: x + PAD + TITLE_WIDTH + n * (DOOR_WIDTH + GAP), y: at, w: DOOR_WIDTH, h: THING },
+            );
         }
         if !vpc.doors.is_empty() {
             at += THING;
@@ -186,8 +202,14 @@ impl<'a> Layout<'a> {
         let mut heights = Vec::new();
         for row in 0..rows {
             let things = zones.iter().filter_map(|it| it.subnets.get(row)).map(|it| count(&it.things)).max();
-            // Room for lines between rows.
-            at += if row == 0 { 0 } else { 12 + 3 * LANE };
+            // Lines to databases of another zone run between the rows.
+            let crossed = zones.iter().filter_map(|it| it.subnets.get(row)).flat_map(|it| &it.things);
+            let crossed = crossed.into_iter().any(|it| it.sort == Sort::Database);
+            at += match row {
+                0 => 0,
+                _ if crossed => 12 + 3 * LANE,
+                _ => 14,
+            };
             self.rows.push(at);
             let height = TITLE + things.unwrap_or_default().max(1) * (THING + 6) + 4;
             heights.push(height);
@@ -197,11 +219,12 @@ impl<'a> Layout<'a> {
         for (index, zone) in zones.iter().enumerate() {
             let x = x + i32::try_from(index).unwrap_or_default() * (column + GAP);
             let rect = Rect { x, y, w: column, h: bottom - y };
-            self.frames.push(Frame { title: zone.name.clone(), ..frame(rect, "zone") });
+            self.frames.push(Frame { title: zone.name.clone(), indent: left, ..frame(rect, "zone") });
             let subnet_x = x + left;
-            self.columns.push((subnet_x, subnet_x + SUBNET_WIDTH));
+            let width = column - left - 14 - LANE * RIGHT_LANES;
+            self.columns.push((subnet_x, subnet_x + width));
             for (row, it) in zone.subnets.iter().enumerate() {
-                let rect = Rect { x: subnet_x, y: self.rows[row], w: SUBNET_WIDTH, h: heights[row] };
+                let rect = Rect { x: subnet_x, y: self.rows[row], w: width, h: heights[row] };
                 self.subnet(it, rect, Cell { zone: index, row });
             }
         }
@@ -237,7 +260,7 @@ impl<'a> Layout<'a> {
 }
 
 fn frame(rect: Rect, class: &'static str) -> Frame {
-    Frame { rect, class, title: String::new(), detail: String::new(), right: String::new() }
+    Frame { rect, class, title: String::new(), detail: String::new(), indent: 12, right: String::new() }
 }
 
 fn count<T>(all: &[T]) -> i32 {

@@ -54,9 +54,9 @@ fn frame(it: &Frame, pen: &mut Pen) {
 
 fn titles(it: &Frame, pen: &mut Pen) {
     let y = it.rect.y + 19;
-    let used = pen.text(it.rect.x + 12, y, "title", &it.title, it.rect.w - 24);
+    let used = pen.text(it.rect.x + it.indent, y, "title", &it.title, it.rect.w - 24);
     let room = it.rect.w - 36 - used;
-    pen.text(it.rect.x + 22 + used, y, "small", &it.detail, room);
+    pen.text(it.rect.x + it.indent + 8 + used, y, "small", &it.detail, room);
     pen.text_right(
         it.rect.x + it.rect.w - 12,
         y,
@@ -71,7 +71,7 @@ fn legend(flow: Flow) -> &'static str {
         Flow::Web => "HTTP",
         Flow::Files => "NFS",
         Flow::Database => "MySQL",
-        Flow::Copy => "made from",
+        Flow::Copy => "copies",
     }
 }
 

@@ -51,7 +51,12 @@ impl Pen {
     }
 
     fn put(&mut self, x: i32, y: i32, class: &str, text: &str, room: i32, anchor: &str) -> i32 {
-        let per_letter = if class == "small" { 58 } else { 68 };
+        // Of wide fonts; better too short than through the edge.
+        let per_letter = match class {
+            "small" => 64,
+            "name" => 75,
+            _ => 82,
+        };
         let letters = usize::try_from(room * 10 / per_letter).unwrap_or_default();
         let shown = match text.chars().count() {
             n if n <= letters => text.to_owned(),

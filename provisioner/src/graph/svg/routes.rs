@@ -6,10 +6,15 @@ use crate::graph::picture::{Flow, INTERNET, Picture};
 type Points = Vec<(i32, i32)>;
 
 /// The arrows that can be drawn without crossing a box, as lines of corners.
-pub(super) fn routes(picture: &Picture, layout: &Layout<'_>) -> Vec<(Flow, Points)> {
+pub(in crate::graph) fn routes(picture: &Picture, layout: &Layout<'_>) -> Vec<(Flow, Points)> {
     let mut routes: Vec<(Flow, Points)> = Vec::new();
     for it in &picture.arrows {
         let (Some(from), Some(to)) = (layout.rects.get(&it.from), layout.rects.get(&it.to)) else { continue };
+        // A target group lies inside its balancer.
+        let groups = picture.vpc.iter().flat_map(|it| &it.balancers).flat_map(|it| &it.groups);
+        if groups.into_iter().any(|group| group.key == it.to) {
+            continue;
+        }
         let (from_cell, to_cell) = (layout.cells.get(it.from.as_str()), layout.cells.get(it.to.as_str()));
         let points = match (from_cell, to_cell) {
             (Some(_), Some(_)) => beside(it.flow, &it.from, &it.to, layout),

@@ -1,0 +1,148 @@
+//! A load balancer as ELB runs one: a node per zone, which is a machine with HAProxy.
+
+mod health;
+mod node;
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::region::Region;
+pub use health::{Health, TargetState};
+use node::Node;
+
+/// What a load balancer shall do.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BalancerSpec {
+    pub name: String,
+    /// One node each.
+    pub addresses: Vec<Ipv4Addr>,
+    pub listeners: Vec<Listener>,
+    pub groups: Vec<TargetGroup>,
+}
+
+/// A port that the nodes listen on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listener {
+    pub port: u16,
+    /// The target group of whatever no rule takes.
+    pub default: String,
+    /// In the order of their priority.
+    pub rules: Vec<PathRule>,
+}
+
+/// Sends some paths elsewhere.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PathRule {
+    /// With `*` and `?`, as ELB has them.
+    pub patterns: Vec<String>,
+    pub group: String,
+}
+
+/// Servers of the same kind, and how to see whether they are well.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TargetGroup {
+    pub name: String,
+    pub port: u16,
+    pub check: Check,
+    /// Whether the one with the fewest requests comes next, instead of each in turn.
+    pub least_outstanding: bool,
+    /// How long a target that leaves may finish what it does.
+    pub drain: Duration,
+    /// Address by name.
+    pub targets: BTreeMap<String, Ipv4Addr>,
+}
+
+/// A health check.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Check {
+    pub path: String,
+    pub port: u16,
+    pub interval: Duration,
+    pub timeout: Duration,
+    pub healthy: u32,
+    pub unhealthy: u32,
+    /// The first and the last code that is well.
+    pub codes: (u16, u16),
+}
+
+/// A running load balancer.
+#[derive(Clone)]
+pub struct Balancer(Arc<Inner>);
+
+struct Inner {
+    nodes: Vec<Node>,
+    spec: Mutex<BalancerSpec>,
+}
+
+impl Region {
+    /// Starts a load balancer; its targets are in it, but not yet known to be well.
+    ///
+    /// # Errors
+    /// If a node does not start.
+    pub fn balancer(&self, spec: BalancerSpec) -> anyhow::Result<Balancer> {
+        let started: Vec<anyhow::Result<Node>> = std::thread::scope(|scope| {
+            let boot = |(number, address): (usize, &Ipv4Addr)| {
+                let (spec, address) = (&spec, *address);
+                scope
+                    .spawn(move || Node::start(self, &format!("{}-{}", spec.name, number + 1), address, spec))
+            };
+            let all: Vec<_> = spec.addresses.iter().enumerate().map(boot).collect();
+            let lost = || Err(anyhow::anyhow!("a thread that starts a node broke"));
+            all.into_iter().map(|it| it.join().unwrap_or_else(|_| lost())).collect()
+        });
+        let nodes = started.into_iter().collect::<anyhow::Result<Vec<Node>>>()?;
+        Ok(Balancer(Arc::new(Inner { nodes, spec: Mutex::new(spec) })))
+    }
+}
+
+impl Balancer {
+    /// Changes what it does, without losing a request. Nodes stay the ones that it began with.
+    ///
+    /// # Errors
+    /// If a node does not take the change.
+    pub fn change(&self, want: BalancerSpec) -> anyhow::Result<()> {
+        let mut have = self.0.spec.lock().unwrap_or_else(PoisonError::into_inner);
+        for node in &self.0.nodes {
+            node.change(&have, &want)?;
+        }
+        *have = want;
+        Ok(())
+    }
+
+    /// What it does now.
+    pub fn spec(&self) -> BalancerSpec {
+        self.0.spec.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How the targets of a group are, as the least content node sees each.
+    ///
+    /// # Errors
+    /// If a node is gone.
+    pub fn health(&self, group: &str) -> anyhow::Result<BTreeMap<String, Health>> {
+        let mut worst: BTreeMap<String, Health> = BTreeMap::new();
+        for node in &self.0.nodes {
+            for (target, health) in node.health(group)? {
+                let known = worst.entry(target).or_insert_with(|| health.clone());
+                if health.state > known.state {
+                    *known = health;
+                }
+            }
+        }
+        Ok(worst)
+    }
+
+    /// The machines that are its nodes.
+    pub fn nodes(&self) -> Vec<crate::Instance> {
+        self.0.nodes.iter().map(|it| it.machine().clone()).collect()
+    }
+
+    /// Ends its nodes.
+    ///
+    /// # Errors
+    /// If the region is gone.
+    pub fn terminate(self) -> anyhow::Result<()> {
+        self.0.nodes.iter().try_for_each(|it| it.machine().clone().terminate())
+    }
+}

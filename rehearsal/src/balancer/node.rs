@@ -1,0 +1,260 @@
+//! One node: its HAProxy's configuration, and changes while it runs.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{Read, Write as _};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+use super::health::{self, Health};
+use super::{BalancerSpec, Listener, TargetGroup};
+use crate::image::Image;
+use crate::instance::Instance;
+use crate::region::Region;
+
+const CONFIG: &str = "/etc/haproxy/haproxy.cfg";
+/// From one process to its successor.
+const SOCKET: &str = "/run/haproxy/admin.sock";
+/// For us; on the node's own loopback, where no packet from outside gets.
+const CONTROL: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9999);
+/// Where a process leaves what it knows of its servers to its successor.
+const STATE: &str = "/var/lib/haproxy/servers";
+
+#[derive(Clone)]
+pub(super) struct Node {
+    machine: Instance,
+}
+
+impl Node {
+    pub(super) fn start(
+        region: &Region,
+        name: &str,
+        address: Ipv4Addr,
+        spec: &BalancerSpec,
+    ) -> anyhow::Result<Node> {
+        let bare = without_targets(spec);
+        let machine = region
+            .instance(name)
+            .image(Image::balancer())
+            .address(address)
+            .file(CONFIG, configuration(&bare, address), 0o644)
+            .boot()?;
+        let node = Node { machine };
+        node.change(&bare, spec)?;
+        Ok(node)
+    }
+
+    pub(super) fn machine(&self) -> &Instance {
+        &self.machine
+    }
+
+    pub(super) fn change(&self, have: &BalancerSpec, want: &BalancerSpec) -> anyhow::Result<()> {
+        let address = self.machine.address();
+        if configuration(&without_targets(have), address) != configuration(&without_targets(want), address) {
+            // Known servers come along with their state; new ones must first prove themselves, so they follow.
+            let mut next = want.clone();
+            for group in &mut next.groups {
+                let known = have.groups.iter().find(|it| it.name == group.name);
+                group.targets.retain(|name, _| known.is_some_and(|it| it.targets.contains_key(name)));
+            }
+            self.reload(&configuration(&next, address))?;
+        }
+        let none = BTreeMap::new();
+        for group in &want.groups {
+            let known = have.groups.iter().find(|it| it.name == group.name).map_or(&none, |it| &it.targets);
+            for (name, address) in group.targets.iter().filter(|it| !known.contains_key(it.0)) {
+                self.register(group, name, *address)?;
+            }
+            for name in known.keys().filter(|it| !group.targets.contains_key(*it)) {
+                self.deregister(group, name)?;
+            }
+        }
+        // What a crash of the node would begin with.
+        self.machine.put(CONFIG, configuration(want, address).as_bytes(), 0o644)
+    }
+
+    /// The new process takes the listening sockets over, the old one finishes what it has.
+    fn reload(&self, config: &str) -> anyhow::Result<()> {
+        self.machine.put(CONFIG, config.as_bytes(), 0o644)?;
+        self.machine.sh(&format!("haproxy -q -c -f {CONFIG}"))?;
+        let known = self.say(&["show servers state".to_owned()])?;
+        self.machine.put(STATE, known.as_bytes(), 0o644)?;
+        self.machine.sh("systemctl reload haproxy").map(drop)
+    }
+
+    fn register(&self, group: &TargetGroup, name: &str, address: Ipv4Addr) -> anyhow::Result<()> {
+        let server = format!("{}/{name}", group.name);
+        // One that was on its way out may come back.
+        let _ = self.say(&[format!("set server {server} state maint"), format!("del server {server}")]);
+        let said = self.say(&[
+            format!("add server {server} {}", server_line(group, address)),
+            format!("set server {server} health down"),
+            format!("enable health {server}"),
+            format!("enable server {server}"),
+        ])?;
+        if !said.contains("New server registered") {
+            bail!("{} does not take target {server}: {}", self.machine.name(), said.trim());
+        }
+        Ok(())
+    }
+
+    fn deregister(&self, group: &TargetGroup, name: &str) -> anyhow::Result<()> {
+        let server = format!("{}/{name}", group.name);
+        self.say(&[format!("set server {server} state drain")])?;
+        let (node, patience) = (self.clone(), group.drain);
+        thread::spawn(move || {
+            let mut left = patience;
+            let step = Duration::from_millis(200);
+            while left > step && node.sessions(&server).is_ok_and(|it| it > 0) {
+                thread::sleep(step);
+                left -= step;
+            }
+            // If it was registered again meanwhile, it is not draining and stays.
+            let draining = |csv: String| {
+                let (group, name) = server.split_once('/').unwrap_or_default();
+                let state = health::read(&csv, group).get(name).map(|it| it.state);
+                state == Some(super::TargetState::Draining)
+            };
+            if node.stat().is_ok_and(draining) {
+                let _ = node.say(&[
+                    format!("set server {server} state maint"),
+                    format!("shutdown sessions server {server}"),
+                    format!("del server {server}"),
+                ]);
+            }
+        });
+        Ok(())
+    }
+
+    /// How many requests a server is busy with.
+    fn sessions(&self, server: &str) -> anyhow::Result<u32> {
+        let (group, name) = server.split_once('/').context("a server without a group")?;
+        let stat = self.stat()?;
+        let line = stat.lines().find(|it| it.starts_with(&format!("{group},{name},")));
+        Ok(line.and_then(|it| it.split(',').nth(4)?.parse().ok()).unwrap_or(0))
+    }
+
+    fn stat(&self) -> anyhow::Result<String> {
+        self.say(&["show stat".to_owned()])
+    }
+
+    pub(super) fn health(&self, group: &str) -> anyhow::Result<BTreeMap<String, Health>> {
+        Ok(health::read(&self.stat()?, group))
+    }
+
+    /// Gives HAProxy orders, one after the other.
+    fn say(&self, orders: &[String]) -> anyhow::Result<String> {
+        let name = self.machine.name();
+        let mut line = self.machine.region().dial(name, CONTROL)?;
+        let patience = Some(Duration::from_secs(10));
+        line.set_read_timeout(patience).with_context(|| format!("talking to {name}"))?;
+        line.write_all((orders.join("; ") + "\n").as_bytes())
+            .with_context(|| format!("talking to {name}"))?;
+        let mut said = String::new();
+        line.read_to_string(&mut said).with_context(|| format!("listening to {name}"))?;
+        Ok(said)
+    }
+}
+
+fn without_targets(spec: &BalancerSpec) -> BalancerSpec {
+    let mut bare = spec.clone();
+    bare.groups.iter_mut().for_each(|it| it.targets.clear());
+    bare
+}
+
+fn configuration(spec: &BalancerSpec, address: Ipv4Addr) -> String {
+    let mut text = format!(
+        "global\n  stats socket {SOCKET} mode 600 level admin expose-fd listeners\n  \
+         stats socket ipv4@{CONTROL} level admin\n  maxconn 8000\n  nbthread 1\n  \
+         server-state-file {STATE}\n\
+         defaults\n  mode http\n  load-server-state-from-file global\n  timeout connect 5s\n  timeout client 60s\n  \
+         timeout server 60s\n  timeout queue 5s\n  option forwardfor\n"
+    );
+    for it in &spec.listeners {
+        listener(&mut text, it, address);
+    }
+    for it in &spec.groups {
+        group(&mut text, it);
+    }
+    text
+}
+
+fn listener(text: &mut String, it: &Listener, address: Ipv4Addr) {
+    let _ = write!(
+        text,
+        "frontend port{port}\n  bind {address}:{port}\n  \
+         http-request set-header X-Forwarded-Proto http\n  \
+         http-request set-header X-Forwarded-Port {port}\n  \
+         unique-id-format \"Root=1-%[date,hex]-%[uuid]\"\n  \
+         http-request set-header X-Amzn-Trace-Id %[unique-id]\n",
+        port = it.port
+    );
+    for (number, rule) in it.rules.iter().enumerate() {
+        for pattern in &rule.patterns {
+            let _ = writeln!(text, "  acl rule{number} path_reg {}", expression(pattern));
+        }
+        let _ = writeln!(text, "  use_backend {} if rule{number}", rule.group);
+    }
+    let _ = writeln!(text, "  default_backend {}", it.default);
+}
+
+fn group(text: &mut String, it: &TargetGroup) {
+    let algorithm = if it.least_outstanding { "leastconn" } else { "roundrobin" };
+    let (first, last) = it.check.codes;
+    let _ = write!(
+        text,
+        "backend {}\n  balance {algorithm}\n  option httpchk\n  \
+         http-check send meth GET uri {} hdr User-Agent ELB-HealthChecker/2.0\n  \
+         http-check expect status {first}-{last}\n  timeout check {}ms\n",
+        it.name,
+        it.check.path,
+        it.check.timeout.as_millis()
+    );
+    for (name, address) in &it.targets {
+        let _ = writeln!(text, "  server {name} {}", server_line(it, *address));
+    }
+}
+
+fn server_line(it: &TargetGroup, address: Ipv4Addr) -> String {
+    format!(
+        "{address}:{} check port {} inter {}ms rise {} fall {}",
+        it.port,
+        it.check.port,
+        it.check.interval.as_millis(),
+        it.check.healthy,
+        it.check.unhealthy
+    )
+}
+
+/// A pattern of ELB as a regular expression.
+fn expression(pattern: &str) -> String {
+    let mut out = String::from("^");
+    for it in pattern.chars() {
+        match it {
+            '*' => out.push_str(".*"),
+            '?' => out.push('.'),
+            it if it.is_ascii_alphanumeric() || "/_-~@:".contains(it) => out.push(it),
+            // Everything else loses its meaning, for the expression and for the configuration file.
+            it => {
+                let _ = write!(out, "\\\\x{:02x}", u32::from(it));
+            }
+        }
+    }
+    out.push('$');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_whole_paths_and_nothing_in_them_is_special() {
+        assert_eq!(expression("/"), "^/$");
+        assert_eq!(expression("/img/*.p?g"), r"^/img/.*\\x2ep.g$");
+        assert_eq!(expression("/a b$"), r"^/a\\x20b\\x24$");
+    }
+}

@@ -1,0 +1,194 @@
+//! One MariaDB on a machine of its own.
+
+use std::fmt::Write;
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+use super::DatabaseSpec;
+use crate::authority::Certificate;
+use crate::image::Image;
+use crate::instance::Instance;
+use crate::region::Region;
+
+/// Replication's own account; nothing outside of the region can reach it.
+const REPLICATION: &str = "replication";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Debian's start script checks tables, which would write what the primary never wrote.
+const START: &str = "[Service]\nExecStartPost=\n";
+
+#[derive(Clone)]
+pub(super) struct Server {
+    machine: Instance,
+}
+
+impl Server {
+    /// Boots a machine whose MariaDB is empty and closed to writers from outside.
+    pub(super) fn start(
+        region: &Region,
+        spec: &DatabaseSpec,
+        certificate: &Certificate,
+        id: u32,
+        address: Ipv4Addr,
+    ) -> anyhow::Result<Server> {
+        let dir = "/etc/mysql/tls";
+        let pem = format!("{}{}", certificate.key, certificate.certificate);
+        let machine = region
+            .instance(&format!("{}-{id}", spec.name))
+            .image(Image::mariadb())
+            .address(address)
+            .file("/etc/mysql/mariadb.conf.d/99-lamp.cnf", settings(spec, id), 0o644)
+            .file("/etc/systemd/system/mariadb.service.d/lamp.conf", START, 0o644)
+            // Not a secret to anybody who is on this machine: it is the database's.
+            .file(&format!("{dir}/server.pem"), pem, 0o644)
+            .boot()?;
+        Ok(Server { machine })
+    }
+
+    pub(super) fn address(&self) -> Ipv4Addr {
+        self.machine.address()
+    }
+
+    /// Whether it still answers with a greeting, as a client would see it.
+    pub(super) fn answers(&self, region: &Region) -> bool {
+        let at = std::net::SocketAddrV4::new(self.address(), 3306);
+        let Ok(mut line) = region.dial(self.machine.name(), at) else { return false };
+        let _ = line.set_read_timeout(Some(Duration::from_secs(1)));
+        std::io::Read::read(&mut line, &mut [0; 64]).is_ok_and(|it| it > 0)
+    }
+
+    pub(super) fn sql(&self, sql: &str) -> anyhow::Result<String> {
+        self.ask(&["mariadb", "-N", "-B"], sql)
+    }
+
+    /// Where replication stands, one named value per line.
+    fn replication(&self) -> anyhow::Result<String> {
+        self.ask(&["mariadb"], "SHOW SLAVE STATUS\\G")
+    }
+
+    fn ask(&self, client: &[&str], sql: &str) -> anyhow::Result<String> {
+        let said = self.machine.pipe(client, sql.as_bytes())?;
+        if !said.success() {
+            bail!("{} refused a statement: {}", self.machine.name(), said.stderr.trim());
+        }
+        Ok(said.stdout)
+    }
+
+    /// As the first of its kind: accounts and the first database, open to writers.
+    pub(super) fn found(&self, spec: &DatabaseSpec) -> anyhow::Result<()> {
+        let (user, password) = (quoted(&spec.user), quoted(&spec.password));
+        let database = spec.database.replace('`', "``");
+        self.sql(&format!(
+            "CREATE USER {REPLICATION}@'%' IDENTIFIED BY '{REPLICATION}';
+             GRANT REPLICATION SLAVE ON *.* TO {REPLICATION}@'%';
+             CREATE USER {user}@'%' IDENTIFIED BY {password};
+             GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, INDEX, ALTER, PROCESS, EVENT, TRIGGER,
+                   REFERENCES, CREATE VIEW, SHOW VIEW, EXECUTE, LOCK TABLES, CREATE TEMPORARY TABLES
+                ON *.* TO {user}@'%';
+             CREATE DATABASE `{database}`;
+             SET GLOBAL read_only = 0;"
+        ))
+        .map(drop)
+    }
+
+    /// Copies everything that an upstream has written and will write.
+    pub(super) fn follow(&self, upstream: &str, in_step: bool) -> anyhow::Result<()> {
+        let in_step = i32::from(in_step);
+        self.sql(&format!(
+            "SET GLOBAL rpl_semi_sync_slave_enabled = {in_step};
+             CHANGE MASTER TO MASTER_HOST = {}, MASTER_USER = '{REPLICATION}', MASTER_PASSWORD = '{REPLICATION}',
+                MASTER_USE_GTID = slave_pos, MASTER_CONNECT_RETRY = 1, MASTER_SSL = 1;
+             START SLAVE;",
+            quoted(upstream)
+        ))
+        .map(drop)
+    }
+
+    /// Waits until it has what the upstream has now.
+    pub(super) fn catch_up_with(&self, upstream: &Server) -> anyhow::Result<()> {
+        let position = upstream.sql("SELECT @@gtid_binlog_pos")?;
+        let wait = format!("SELECT MASTER_GTID_WAIT({}, {})", quoted(position.trim()), PATIENCE.as_secs());
+        let said = self.sql(&wait)?;
+        if said.trim() != "0" {
+            let status = self.replication().unwrap_or_default();
+            bail!("{} does not catch up: {status}", self.machine.name());
+        }
+        Ok(())
+    }
+
+    /// From standby to primary, with everything that it was sent.
+    pub(super) fn promote(&self) -> anyhow::Result<()> {
+        self.sql("STOP SLAVE IO_THREAD")?;
+        let began = Instant::now();
+        loop {
+            let text = self.replication()?;
+            let field = |name: &str| {
+                text.lines().find_map(|it| it.trim().strip_prefix(name)).unwrap_or_default().trim()
+            };
+            let sent = (field("Master_Log_File:"), field("Read_Master_Log_Pos:"));
+            let done = (field("Relay_Master_Log_File:"), field("Exec_Master_Log_Pos:"));
+            if sent == done {
+                break;
+            }
+            if began.elapsed() > PATIENCE {
+                bail!("{} does not get through what it was sent", self.machine.name());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.sql("STOP SLAVE; RESET SLAVE ALL; SET GLOBAL read_only = 0;").map(drop)
+    }
+
+    pub(super) fn kill(&self) -> anyhow::Result<()> {
+        self.machine.kill()
+    }
+
+    pub(super) fn reboot(&self) -> anyhow::Result<()> {
+        self.machine.reboot()?;
+        self.sql("SET GLOBAL read_only = 0").map(drop)
+    }
+
+    pub(super) fn remove(&self) -> anyhow::Result<()> {
+        self.machine.clone().terminate().context("removing a database machine")
+    }
+}
+
+/// What every server has, and what the parameter group says.
+fn settings(spec: &DatabaseSpec, id: u32) -> String {
+    let mut text = format!(
+        "[mariadbd]\n\
+         bind-address = 0.0.0.0\n\
+         server-id = {id}\n\
+         log-bin = bin\n\
+         log-slave-updates\n\
+         relay-log = relay\n\
+         gtid-strict-mode = 1\n\
+         gtid-domain-id = 1\n\
+         binlog-format = ROW\n\
+         sync-binlog = 1\n\
+         innodb-buffer-pool-size = 64M\n\
+         innodb-log-file-size = 32M\n\
+         performance-schema = 0\n\
+         skip-name-resolve\n\
+         max-connect-errors = 4294967295\n\
+         log-warnings = 1\n\
+         read-only = 1\n\
+         slave-net-timeout = 4\n\
+         rpl-semi-sync-master-enabled = 1\n\
+         rpl-semi-sync-master-timeout = 2000\n\
+         rpl-semi-sync-master-wait-point = AFTER_SYNC\n\
+         ssl-cert = /etc/mysql/tls/server.pem\n\
+         ssl-key = /etc/mysql/tls/server.pem\n\
+         general-log-file = /var/log/mysql/general.log\n"
+    );
+    for (name, value) in &spec.parameters {
+        let _ = writeln!(text, "{name} = {value}");
+    }
+    text
+}
+
+/// A string of SQL.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\\', r"\\").replace('\'', "''"))
+}

@@ -1,0 +1,107 @@
+//! What this machine lacks to run a region, in words, and what brings it.
+
+use std::fs;
+use std::path::Path;
+
+use nix::unistd::{Uid, geteuid};
+
+use crate::cgroups::Cgroups;
+use crate::user;
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    pub what: &'static str,
+    /// What there is, or what is missing and how to get it.
+    pub result: Result<String, String>,
+}
+
+/// Programs that a region runs, and the Debian package of each.
+const PROGRAMS: [(&str, &str); 3] = [("ip", "iproute2"), ("nft", "nftables"), ("mmdebstrap", "mmdebstrap")];
+
+/// Looks at everything that a region needs.
+pub fn doctor() -> Vec<Finding> {
+    let mut all = vec![
+        Finding { what: "namespaces", result: namespaces() },
+        Finding { what: "overlay file system", result: filesystem("overlay") },
+        Finding {
+            what: "control groups",
+            result: Cgroups::find().map(|it| it.mode()).map_err(|err| err.to_string()),
+        },
+        Finding { what: "privileges", result: privileges(geteuid()) },
+    ];
+    all.extend(PROGRAMS.map(|(what, package)| Finding { what, result: program(what, package) }));
+    all
+}
+
+fn namespaces() -> Result<String, String> {
+    let kinds = ["mnt", "pid", "net", "ipc", "uts", "cgroup", "user"];
+    let missing: Vec<&str> =
+        kinds.into_iter().filter(|it| !Path::new("/proc/self/ns").join(it).exists()).collect();
+    if missing.is_empty() {
+        return Ok(kinds.join(" "));
+    }
+    Err(format!("this kernel has no {} namespaces; Debian's linux-image-amd64 has", missing.join(" ")))
+}
+
+fn filesystem(name: &str) -> Result<String, String> {
+    let known = fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    if known.lines().any(|it| it.split_whitespace().next_back() == Some(name)) {
+        return Ok("in the kernel".to_owned());
+    }
+    Err(format!("the kernel does not know it yet; `modprobe {name}` loads it (package linux-image-amd64)"))
+}
+
+fn privileges(user: Uid) -> Result<String, String> {
+    if user.is_root() {
+        return Ok("root".to_owned());
+    }
+    for (file, name) in [
+        ("/proc/sys/kernel/unprivileged_userns_clone", "kernel.unprivileged_userns_clone=1"),
+        ("/proc/sys/user/max_user_namespaces", "user.max_user_namespaces=65536"),
+    ] {
+        if fs::read_to_string(file).is_ok_and(|it| it.trim() == "0") {
+            return Err(format!("user namespaces are switched off; `sysctl {name}` allows them"));
+        }
+    }
+    let apparmor = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns";
+    if fs::read_to_string(apparmor).is_ok_and(|it| it.trim() == "1") {
+        return Err("AppArmor forbids user namespaces; \
+                    `sysctl kernel.apparmor_restrict_unprivileged_userns=0` allows them"
+            .to_owned());
+    }
+    program("newuidmap", "uidmap")?;
+    for file in ["/etc/subuid", "/etc/subgid"] {
+        let (_, count) = user::subordinate(file, user).map_err(|err| format!("{err:#}"))?;
+        if count < 65535 {
+            return Err(format!("{file} gives only {count} ids; 65536 are needed"));
+        }
+    }
+    Ok(format!("user {user} with subordinate ids"))
+}
+
+fn program(name: &str, package: &str) -> Result<String, String> {
+    let path = crate::PATH.split(':').map(|it| Path::new(it).join(name)).find(|it| it.exists());
+    path.map(|it| it.display().to_string())
+        .ok_or_else(|| format!("not installed; `apt-get install {package}` brings it"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_program_names_its_package() {
+        assert_eq!(
+            program("no-such-program", "nothing"),
+            Err("not installed; `apt-get install nothing` brings it".into())
+        );
+        assert_eq!(filesystem("no-such-fs").map_err(|it| it.contains("modprobe no-such-fs")), Err(true));
+    }
+
+    #[test]
+    fn a_user_without_subordinate_ids_is_told_how_to_get_them() {
+        let said = privileges(Uid::from_raw(54321)).unwrap_err();
+        assert!(said.contains("apt-get install uidmap") || said.contains("usermod --add-subuids"), "{said}");
+    }
+}

@@ -1,0 +1,60 @@
+//! Shared file systems: a directory of this machine behind mount targets with addresses of their own.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+
+use crate::region::Region;
+use crate::wire::{Ask, Place};
+
+const NFS: u16 = 2049;
+
+/// A file system that instances mount with `mount -t efs`.
+#[derive(Clone)]
+pub struct FileSystem {
+    region: Region,
+    id: String,
+}
+
+impl FileSystem {
+    pub(crate) fn create(region: &Region, id: &str) -> anyhow::Result<FileSystem> {
+        let plain = id.starts_with("fs-") && id[3..].bytes().all(|it| it.is_ascii_alphanumeric());
+        if !plain {
+            bail!("{id} is no id of a file system; they look like fs-0123456789abcdef0");
+        }
+        let it = FileSystem { region: region.clone(), id: id.to_owned() };
+        fs::create_dir_all(it.dir()).with_context(|| format!("making file system {id}"))?;
+        Ok(it)
+    }
+
+    /// Where the files lie on this machine.
+    pub fn dir(&self) -> PathBuf {
+        self.region.dir().join("efs").join(&self.id)
+    }
+
+    /// A place where the file system can be reached. Names that lead there are the caller's.
+    ///
+    /// # Errors
+    /// If the name or the address is taken.
+    pub fn mount_target(&self, name: &str, address: Ipv4Addr) -> anyhow::Result<Place> {
+        let place = self.region.namespace(name, address)?;
+        self.region.ask(Ask::Accept { place: place.clone(), at: SocketAddrV4::new(address, NFS) })?;
+        let targets = self.region.dir().join("efs/.targets");
+        fs::create_dir_all(&targets)
+            .and_then(|()| fs::write(targets.join(address.to_string()), &self.id))
+            .with_context(|| format!("noting mount target {address} of {}", self.id))?;
+        Ok(place)
+    }
+}
+
+impl Region {
+    /// Makes a file system, or finds it again.
+    ///
+    /// # Errors
+    /// If the id is none.
+    pub fn file_system(&self, id: &str) -> anyhow::Result<FileSystem> {
+        FileSystem::create(self, id)
+    }
+}

@@ -1,0 +1,174 @@
+//! Names inside a region: a small DNS server that knows what it was told and nothing of the world.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context;
+
+/// What names resolve to; shared by everybody who may change it.
+#[derive(Clone, Default)]
+pub(crate) struct Names(Arc<Mutex<Known>>);
+
+#[derive(Default)]
+struct Known {
+    addresses: BTreeMap<String, Vec<Ipv4Addr>>,
+    /// As long as it is broken, nobody gets an answer.
+    broken: bool,
+}
+
+/// Short, as AWS has it where a name may move from one machine to another.
+const TTL: u32 = 5;
+
+impl Names {
+    /// Replaces the addresses of a name; none at all forgets it.
+    pub(crate) fn set(&self, name: &str, addresses: Vec<Ipv4Addr>) {
+        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        let all = &mut self.0.lock().unwrap_or_else(PoisonError::into_inner).addresses;
+        if addresses.is_empty() {
+            all.remove(&name)
+        } else {
+            all.insert(name, addresses)
+        };
+    }
+
+    fn get(&self, name: &str) -> Option<Vec<Ipv4Addr>> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.addresses.get(&name.to_ascii_lowercase()).cloned()
+    }
+
+    /// Stops answering, or begins again.
+    pub(crate) fn break_it(&self, broken: bool) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).broken = broken;
+    }
+
+    fn is_broken(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).broken
+    }
+
+    /// Answers at an address of the calling thread's network namespace, for ever.
+    pub(crate) fn serve(&self, at: Ipv4Addr) -> anyhow::Result<()> {
+        let at = SocketAddrV4::new(at, 53);
+        let udp = UdpSocket::bind(at).context("listening for DNS questions")?;
+        let tcp = TcpListener::bind(at).context("listening for DNS questions")?;
+        let names = self.clone();
+        thread::spawn(move || {
+            let mut question = [0; 1500];
+            loop {
+                let Ok((length, from)) = udp.recv_from(&mut question) else { continue };
+                if let Some(answer) = names.answer(&question[..length]) {
+                    let _ = udp.send_to(&answer, from);
+                }
+            }
+        });
+        let names = self.clone();
+        thread::spawn(move || {
+            for mut line in tcp.incoming().flatten() {
+                let _ = line.set_read_timeout(Some(Duration::from_secs(2)));
+                let mut length = [0; 2];
+                if line.read_exact(&mut length).is_err() {
+                    continue;
+                }
+                let mut question = vec![0; usize::from(u16::from_be_bytes(length))];
+                if line.read_exact(&mut question).is_err() {
+                    continue;
+                }
+                if let Some(answer) = names.answer(&question) {
+                    let length = u16::try_from(answer.len()).unwrap_or_default().to_be_bytes();
+                    let _ = line.write_all(&[&length[..], &answer].concat());
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// `None` for what is no question.
+    fn answer(&self, packet: &[u8]) -> Option<Vec<u8>> {
+        if self.is_broken() {
+            return None;
+        }
+        let head = packet.get(..12)?;
+        let is_question = head[2] & 0x80 == 0 && head[4..6] == [0, 1];
+        if !is_question {
+            return None;
+        }
+        let (name, end) = read_name(packet)?;
+        let kind = packet.get(end..end + 4)?;
+        let addresses = self.get(&name);
+        let code = if addresses.is_some() { 0 } else { 3 };
+        // Only IPv4 addresses are known; any other question about a known name has an empty answer.
+        let listed = if kind[..2] == [0, 1] { addresses.unwrap_or_default() } else { Vec::new() };
+        let mut answer = Vec::with_capacity(end + 4 + listed.len() * 16);
+        answer.extend(&head[..2]);
+        answer.extend([0x84 | head[2] & 0x01, 0x80 | code, 0, 1]);
+        answer.extend(u16::try_from(listed.len()).ok()?.to_be_bytes());
+        answer.extend([0; 4]);
+        answer.extend(&packet[12..end + 4]);
+        for it in listed {
+            answer.extend([0xc0, 12, 0, 1, 0, 1]);
+            answer.extend(TTL.to_be_bytes());
+            answer.extend([0, 4]);
+            answer.extend(it.octets());
+        }
+        Some(answer)
+    }
+}
+
+/// The name in the question, and where it ends.
+fn read_name(packet: &[u8]) -> Option<(String, usize)> {
+    let mut at = 12;
+    let mut labels = Vec::new();
+    loop {
+        let length = usize::from(*packet.get(at)?);
+        at += 1;
+        match length {
+            0 => return Some((labels.join("."), at)),
+            1..=63 => labels.push(String::from_utf8_lossy(packet.get(at..at + length)?).into_owned()),
+            _ => return None,
+        }
+        at += length;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(names: &Names, name: &str, kind: u8) -> Vec<u8> {
+        let mut packet = vec![0xab, 0xcd, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+        for label in name.split('.') {
+            packet.push(u8::try_from(label.len()).unwrap());
+            packet.extend(label.as_bytes());
+        }
+        packet.extend([0, 0, kind, 0, 1]);
+        names.answer(&packet).unwrap()
+    }
+
+    #[test]
+    fn a_name_resolves_whatever_its_case_and_moves_when_told() {
+        let names = Names::default();
+        names.set("DB.example.", vec![Ipv4Addr::new(10, 1, 5, 21)]);
+        assert!(ask(&names, "db.Example", 1).ends_with(&[0, 0, 0, 5, 0, 4, 10, 1, 5, 21]));
+        names.set("db.example", vec![Ipv4Addr::new(10, 1, 6, 22)]);
+        assert!(ask(&names, "db.example", 1).ends_with(&[10, 1, 6, 22]));
+    }
+
+    #[test]
+    fn an_unknown_name_does_not_exist_and_a_known_one_has_no_ipv6() {
+        let names = Names::default();
+        assert_eq!(ask(&names, "nowhere", 1)[3] & 0xf, 3);
+        names.set("here", vec![Ipv4Addr::LOCALHOST]);
+        let answer = ask(&names, "here", 28);
+        assert_eq!((answer[3] & 0xf, answer[7]), (0, 0));
+    }
+
+    #[test]
+    fn what_is_no_question_gets_no_answer() {
+        for packet in [&b"short"[..], &[0; 12], &[0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0xc0, 12, 0, 1, 0, 1]] {
+            assert_eq!(Names::default().answer(packet), None);
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! An instance from outside: a machine that can be started, used, broken and thrown away.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+use crate::command::{self, Output, order};
+use crate::image::{CLOUD_INIT_OFF, Image};
+use crate::metadata::Metadata;
+use crate::region::Region;
+use crate::wire::{Answer, Ask, InstanceSpec, Phase, Place, Signal, State};
+
+/// How long a boot may take on a busy machine.
+const BOOT: Duration = Duration::from_secs(180);
+/// How long a command may take unless said otherwise.
+const COMMAND: Duration = Duration::from_secs(300);
+
+/// What an instance shall be.
+pub struct Builder {
+    region: Region,
+    name: String,
+    image: Image,
+    address: Option<Ipv4Addr>,
+    cpu: Option<f64>,
+    files: Vec<(String, Vec<u8>, u32)>,
+    metadata: Option<Metadata>,
+}
+
+impl Builder {
+    pub(crate) fn new(region: &Region, name: &str) -> Builder {
+        let (region, name) = (region.clone(), name.to_owned());
+        Builder {
+            region,
+            name,
+            image: Image::plain(),
+            address: None,
+            cpu: None,
+            files: Vec::new(),
+            metadata: None,
+        }
+    }
+
+    /// What is on its disk; [`Image::plain`] if nothing is said.
+    #[must_use]
+    pub fn image(mut self, image: Image) -> Builder {
+        self.image = image;
+        self
+    }
+
+    /// Its address, in 10.1.0.0/16; a free one in 10.1.3.0/24 if nothing is said.
+    #[must_use]
+    pub fn address(mut self, address: Ipv4Addr) -> Builder {
+        self.address = Some(address);
+        self
+    }
+
+    /// At most this share of one processor.
+    #[must_use]
+    pub fn cpu(mut self, share: f64) -> Builder {
+        self.cpu = Some(share);
+        self
+    }
+
+    /// A file that is there before it boots.
+    #[must_use]
+    pub fn file(mut self, path: &str, content: impl Into<Vec<u8>>, mode: u32) -> Builder {
+        self.files.push((path.to_owned(), content.into(), mode));
+        self
+    }
+
+    /// Gives it a metadata service, and lets cloud-init run what that says.
+    #[must_use]
+    pub fn metadata(mut self, it: Metadata) -> Builder {
+        self.metadata = Some(it);
+        self
+    }
+
+    /// Makes it without starting it. The image is built first if this machine does not have it yet.
+    ///
+    /// # Errors
+    /// If the name or the address is taken, or the image cannot be built.
+    pub fn create(self) -> anyhow::Result<Instance> {
+        let layers = self.image.layers(self.region.state())?;
+        let address = self.address.unwrap_or_else(|| self.region.free_address());
+        let spec = InstanceSpec { name: self.name.clone(), address, layers: layers.clone(), cpu: self.cpu };
+        self.region.ask(Ask::Create(spec))?;
+        let it = Instance { region: self.region, name: self.name, address, layers };
+        if let Some(metadata) = self.metadata {
+            it.describe(metadata)?;
+            let path = CLOUD_INIT_OFF.to_owned();
+            it.region.ask(Ask::Erase { name: it.name.clone(), path })?;
+        }
+        for (path, content, mode) in self.files {
+            it.put(&path, &content, mode)?;
+        }
+        Ok(it)
+    }
+
+    /// Makes it, starts it, and waits until all its services run.
+    ///
+    /// # Errors
+    /// As [`Builder::create`], and if a service of it fails.
+    pub fn boot(self) -> anyhow::Result<Instance> {
+        let it = self.create()?;
+        it.start()?;
+        it.wait_until_running()?;
+        Ok(it)
+    }
+}
+
+/// A machine in a region.
+#[derive(Clone)]
+pub struct Instance {
+    region: Region,
+    name: String,
+    address: Ipv4Addr,
+    layers: Vec<PathBuf>,
+}
+
+impl Instance {
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    /// The region that it is in.
+    pub fn region(&self) -> &Region {
+        &self.region
+    }
+
+    /// Changes what the metadata service tells it.
+    ///
+    /// # Errors
+    /// If the region is gone.
+    pub fn describe(&self, it: Metadata) -> anyhow::Result<()> {
+        self.region.ask(Ask::Metadata { address: self.address, it: Some(Box::new(it)) }).map(drop)
+    }
+
+    /// What it is doing.
+    ///
+    /// # Errors
+    /// If it was terminated.
+    pub fn phase(&self) -> anyhow::Result<Phase> {
+        Ok(self.state()?.phase)
+    }
+
+    /// How often it was started, reboots included.
+    ///
+    /// # Errors
+    /// If it was terminated.
+    pub fn boots(&self) -> anyhow::Result<u32> {
+        Ok(self.state()?.boots)
+    }
+
+    /// Processor time that it has used since it was made.
+    ///
+    /// # Errors
+    /// If it was terminated.
+    pub fn cpu_used(&self) -> anyhow::Result<Duration> {
+        Ok(self.state()?.cpu)
+    }
+
+    fn state(&self) -> anyhow::Result<State> {
+        match self.region.ask(Ask::State { name: self.name.clone() })? {
+            Answer::State(state) => Ok(state),
+            other => bail!("the region answered {other:?} to a question about {}", self.name),
+        }
+    }
+
+    /// Starts it, without waiting for its services.
+    ///
+    /// # Errors
+    /// If its systemd cannot be started.
+    pub fn start(&self) -> anyhow::Result<()> {
+        self.region.ask(Ask::Start { name: self.name.clone() }).map(drop)
+    }
+
+    /// Waits until systemd says that all has started.
+    ///
+    /// # Errors
+    /// If a service failed, with what its journal says; if the instance ended; or after three minutes.
+    pub fn wait_until_running(&self) -> anyhow::Result<()> {
+        let began = Instant::now();
+        loop {
+            // Refused as long as there is no message bus, hence the loop around a command that waits by itself.
+            let said = self.exec_for(BOOT, &["systemctl", "is-system-running", "--wait"]);
+            match said.as_ref().map(|it| it.stdout.trim()) {
+                Ok("running") => return Ok(()),
+                Ok(state @ ("degraded" | "maintenance")) => {
+                    bail!("{} is {state}: {}", self.name, self.failures())
+                }
+                _ => {}
+            }
+            let phase = self.phase()?;
+            if phase != Phase::Running {
+                bail!("{} is {phase:?} instead of running: {}", self.name, self.console()?);
+            }
+            if began.elapsed() > BOOT {
+                bail!("{} is not up after {} s: {}", self.name, BOOT.as_secs(), self.console()?);
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn failures(&self) -> String {
+        let script = "systemctl --failed --plain --no-legend; \
+             for it in $(systemctl --failed --plain --no-legend | cut -d' ' -f1); do journalctl -n 20 --no-pager -u $it; done";
+        self.exec(&["sh", "-c", script]).map(|it| it.stdout).unwrap_or_default()
+    }
+
+    /// Runs a command as root and waits for its end, at most five minutes.
+    ///
+    /// # Errors
+    /// If it cannot be started or does not end; not if it ends badly, which [`Output`] says.
+    pub fn exec(&self, argv: &[&str]) -> anyhow::Result<Output> {
+        self.exec_for(COMMAND, argv)
+    }
+
+    /// As [`Instance::exec`] with other patience; what takes longer is killed.
+    ///
+    /// # Errors
+    /// As [`Instance::exec`].
+    pub fn exec_for(&self, patience: Duration, argv: &[&str]) -> anyhow::Result<Output> {
+        command::run(&self.region, &self.place(), order(argv, &[]), &[], patience)
+    }
+
+    /// As [`Instance::exec`] with something to read on standard input.
+    ///
+    /// # Errors
+    /// As [`Instance::exec`].
+    pub fn pipe(&self, argv: &[&str], input: &[u8]) -> anyhow::Result<Output> {
+        command::run(&self.region, &self.place(), order(argv, &[]), input, COMMAND)
+    }
+
+    /// Runs a shell script and returns what it printed.
+    ///
+    /// # Errors
+    /// As [`Instance::exec`], and if it ends with another code than 0.
+    pub fn sh(&self, script: &str) -> anyhow::Result<String> {
+        self.feed(script, &[])
+    }
+
+    /// The same with something to read on standard input.
+    fn feed(&self, script: &str, input: &[u8]) -> anyhow::Result<String> {
+        let order = order(&["sh", "-euc", script], &[]);
+        let said = command::run(&self.region, &self.place(), order, input, COMMAND)?;
+        if !said.success() {
+            let name = &self.name;
+            bail!("`{script}` ended with {} on {name}: {}{}", said.code, said.stdout, said.stderr);
+        }
+        Ok(said.stdout)
+    }
+
+    fn place(&self) -> Place {
+        Place::Named(self.name.clone())
+    }
+
+    /// Writes a file, its directories included, whether the instance runs or not.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn put(&self, path: &str, content: &[u8], mode: u32) -> anyhow::Result<()> {
+        if self.phase()? == Phase::Running {
+            let path = quoted(path);
+            let script = format!(
+                "mkdir -p \"$(dirname {path})\"; cat > {path}.new; chmod {mode:o} {path}.new; mv {path}.new {path}"
+            );
+            return self.feed(&script, content).map(drop);
+        }
+        let file = nix::sys::memfd::memfd_create("file", nix::sys::memfd::MFdFlags::MFD_CLOEXEC);
+        let mut file = fs::File::from(file.context("making a file in memory")?);
+        std::io::Write::write_all(&mut file, content).context("making a file in memory")?;
+        std::io::Seek::rewind(&mut file).context("making a file in memory")?;
+        let ask = Ask::Put { name: self.name.clone(), path: path.to_owned(), mode };
+        self.region.ask_with(&ask, file.as_raw_fd()).map(drop)
+    }
+
+    /// Reads a text file of a running instance.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn read(&self, path: &str) -> anyhow::Result<String> {
+        self.feed(&format!("cat {}", quoted(path)), &[])
+    }
+
+    /// What it has written to its console since it was made.
+    ///
+    /// # Errors
+    /// If it was terminated.
+    pub fn console(&self) -> anyhow::Result<String> {
+        let path = self.region.dir().join(&self.name).join("console.log");
+        let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Powers it off in order and waits for that.
+    ///
+    /// # Errors
+    /// If it does not within two minutes.
+    pub fn stop(&self) -> anyhow::Result<()> {
+        self.signal(Signal::Stop)
+    }
+
+    /// Cuts its power: every process is gone at once, files stay.
+    ///
+    /// # Errors
+    /// If it was terminated.
+    pub fn kill(&self) -> anyhow::Result<()> {
+        self.signal(Signal::Kill)
+    }
+
+    /// Reboots it and waits until all its services run again.
+    ///
+    /// # Errors
+    /// If it does not run, or a service fails.
+    pub fn reboot(&self) -> anyhow::Result<()> {
+        self.signal(Signal::Reboot)?;
+        self.wait_until_running()
+    }
+
+    fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        self.region.ask(Ask::Signal { name: self.name.clone(), signal }).map(drop)
+    }
+
+    /// Pulls its network cable, or plugs it in.
+    ///
+    /// # Errors
+    /// If it was terminated.
+    pub fn link(&self, up: bool) -> anyhow::Result<()> {
+        self.region.link(&self.name, up)
+    }
+
+    /// Ends it and deletes its files.
+    ///
+    /// # Errors
+    /// If it was terminated already.
+    pub fn terminate(self) -> anyhow::Result<()> {
+        self.region.ask(Ask::Metadata { address: self.address, it: None })?;
+        self.region.ask(Ask::Remove { name: self.name, layer: None }).map(drop)
+    }
+
+    /// Makes an image of its disk as it is now, without stopping it. The image lives as long as the region.
+    ///
+    /// # Errors
+    /// If the disk cannot be copied.
+    pub fn snapshot(&self, name: &str) -> anyhow::Result<Image> {
+        let layer = self.region.dir().join(format!("image-{name}"));
+        self.region.ask(Ask::Snapshot { name: self.name.clone(), layer: layer.clone() })?;
+        Ok(Image::of_layers(std::iter::once(layer).chain(self.layers.iter().cloned()).collect()))
+    }
+
+    /// Ends it and makes an image of its disk, which lives as long as the region.
+    ///
+    /// # Errors
+    /// If it does not power off, or was terminated.
+    pub fn into_image(self) -> anyhow::Result<Image> {
+        let layer = self.region.dir().join(format!("image-{}", self.name));
+        self.into_layer(layer)
+    }
+
+    pub(crate) fn into_layer(self, layer: PathBuf) -> anyhow::Result<Image> {
+        self.stop()?;
+        self.region.ask(Ask::Remove { name: self.name, layer: Some(layer.clone()) })?;
+        let layers = std::iter::once(layer).chain(self.layers).collect();
+        Ok(Image::of_layers(layers))
+    }
+}
+
+/// A word for the shell.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}

@@ -1,0 +1,168 @@
+//! A region is one tree: whatever ends it, nothing stays behind, and nothing of it shows outside.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use rehearsal::{Place, Region, State, doctor};
+
+/// All that could stay behind of a region, as this machine sees it.
+fn left_of(id: &str) -> Vec<String> {
+    let mut left = Vec::new();
+    let text = |it: &str| fs::read_to_string(it).unwrap_or_default();
+    for mount in text("/proc/self/mounts").lines().filter(|it| it.contains(id)) {
+        left.push(format!("mount {mount}"));
+    }
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let base = entry.path();
+        let reads = |name: &str| fs::read_to_string(base.join(name)).unwrap_or_default();
+        if reads("cgroup").contains(&format!("lamp-{id}")) || reads("mounts").contains(&format!("/{id}/")) {
+            left.push(format!("process {} {}", base.display(), reads("cmdline").replace('\0', " ")));
+        }
+    }
+    for root in text("/proc/self/mounts").lines().filter(|it| it.contains(" cgroup")) {
+        let dir = Path::new(root.split(' ').nth(1).unwrap()).join(format!("lamp-{id}"));
+        if dir.exists() {
+            left.push(format!("control group {}", dir.display()));
+        }
+    }
+    let dir = State::from_env().dir().join("regions").join(id);
+    if dir.exists() {
+        left.push(format!("files {}", dir.display()));
+    }
+    left
+}
+
+fn wait_until_nothing_is_left_of(id: &str) {
+    for _ in 0..300 {
+        if left_of(id).is_empty() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    panic!("left after 30 s: {:#?}", left_of(id));
+}
+
+#[test]
+fn dropping_a_region_leaves_nothing_behind() {
+    let region = Region::start().unwrap();
+    region.instance("web1").boot().unwrap();
+    let id = region.id().to_owned();
+    assert!(left_of(&id).len() > 3, "this test cannot see a region: {:?}", left_of(&id));
+    drop(region);
+    assert_eq!(left_of(&id), [""; 0]);
+}
+
+#[test]
+fn killing_the_first_process_ends_all_of_it() {
+    let region = Region::start().unwrap();
+    region.instance("web1").boot().unwrap();
+    let keeper = region.keeper_pid();
+    let children = fs::read_to_string(format!("/proc/{keeper}/task/{keeper}/children")).unwrap();
+    let first: i32 = children.trim().parse().unwrap();
+    kill(Pid::from_raw(first), Signal::SIGKILL).unwrap();
+    wait_until_nothing_is_left_of(region.id());
+    assert!(region.exec(Place::Router, &["true"]).is_err());
+}
+
+#[test]
+fn killing_the_keeper_ends_all_of_it_too() {
+    let region = Region::start().unwrap();
+    region.instance("web1").boot().unwrap();
+    kill(Pid::from_raw(region.keeper_pid().cast_signed()), Signal::SIGKILL).unwrap();
+    let id = region.id().to_owned();
+    drop(region);
+    wait_until_nothing_is_left_of(&id);
+}
+
+#[test]
+fn killing_the_program_that_made_it_ends_all_of_it() {
+    let exe = std::env::current_exe().unwrap();
+    let mut program = Command::new(exe)
+        .args(["--exact", "a_program_with_a_region", "--ignored", "--nocapture"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(program.stdout.take().unwrap()));
+    let id = lines.find_map(|it| it.unwrap().strip_prefix("region ").map(str::to_owned)).unwrap();
+    assert!(!left_of(&id).is_empty());
+    program.kill().unwrap();
+    program.wait().unwrap();
+    wait_until_nothing_is_left_of(&id);
+}
+
+#[test]
+#[ignore = "the test above runs it, to kill it"]
+fn a_program_with_a_region() {
+    let region = Region::start().unwrap();
+    region.instance("web1").boot().unwrap();
+    println!("\nregion {}", region.id());
+    thread::sleep(Duration::from_secs(600));
+}
+
+#[test]
+fn two_regions_with_the_same_addresses_do_not_know_of_each_other() {
+    let (one, two) = (Region::start().unwrap(), Region::start().unwrap());
+    let at = SocketAddrV4::new(Ipv4Addr::new(10, 1, 3, 11), 80);
+    let heard =
+        [&one, &two].map(|region| region.listen(region.namespace("same", *at.ip()).unwrap(), at).unwrap());
+    one.link("same", false).unwrap();
+    assert!(one.dial(Place::Router, at).is_err());
+    let dialled = two.dial(Place::Router, at).unwrap();
+    let (_, from) = heard[1].accept().unwrap();
+    assert_eq!(from, dialled.local_addr().unwrap());
+}
+
+#[test]
+fn this_machine_has_no_way_into_a_region() {
+    let before = routes();
+    let region = Region::start().unwrap();
+    region.namespace("web1", Ipv4Addr::new(10, 1, 3, 11)).unwrap();
+    // Asked of the routing table: a packet is never sent, lest it leave this machine.
+    assert_eq!(routes(), before);
+    assert!(
+        region
+            .exec(Place::Router, &["ip", "route", "get", "10.1.3.11"])
+            .unwrap()
+            .stdout
+            .contains("dev port1")
+    );
+    let namespaces = Command::new("ip").args(["netns", "list"]).output().unwrap();
+    assert!(!String::from_utf8_lossy(&namespaces.stdout).contains("web1"));
+}
+
+/// Routes and links of this machine's own network namespace.
+fn routes() -> Vec<String> {
+    [vec!["route", "show", "table", "all"], vec!["-o", "link"]]
+        .iter()
+        .map(|args| String::from_utf8(Command::new("ip").args(args).output().unwrap().stdout).unwrap())
+        .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
+        .filter(|it| it.contains("10.1.") || it.contains("port1") || it.contains("ens5"))
+        .collect()
+}
+
+#[test]
+fn a_place_that_does_not_exist_is_named_in_the_error() {
+    let region = Region::start().unwrap();
+    let err = region.exec("nowhere", &["true"]).unwrap_err().to_string();
+    assert!(err.contains("no place nowhere"), "{err}");
+    let err = region.exec(Place::Router, &["no-such-program"]).unwrap_err().to_string();
+    assert!(err.contains("no-such-program"), "{err}");
+    region.namespace("twice", Ipv4Addr::new(10, 1, 3, 11)).unwrap();
+    let err = region.namespace("twice", Ipv4Addr::new(10, 1, 3, 12)).unwrap_err().to_string();
+    assert!(err.contains("already has a place twice"), "{err}");
+}
+
+#[test]
+fn the_doctor_finds_this_machine_fit() {
+    for it in doctor() {
+        assert!(it.result.is_ok(), "{}: {:?}", it.what, it.result);
+    }
+}
