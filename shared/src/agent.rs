@@ -13,6 +13,8 @@ pub struct AgentConfig {
     pub files: Option<Files>,
     /// Whether to install the MariaDB server on the host as well.
     pub local_database: bool,
+    /// Seconds between two looks at the generation.
+    pub poll_seconds: u64,
     /// How long, in milliseconds, answers may share one SELECT; 0 never shares.
     pub share_ms: u64,
 }
@@ -93,6 +95,9 @@ impl AgentConfig {
             database,
             files,
             local_database: parse(params, Param::LocalDatabase, "true or false")?.unwrap_or(false),
+            poll_seconds: parse(params, Param::PollSeconds, "a number of seconds")?
+                .unwrap_or(15)
+                .clamp(1, 600),
             share_ms: parse(params, Param::ShareMs, "a number of milliseconds")?.unwrap_or(50),
         })
     }

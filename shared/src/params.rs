@@ -27,6 +27,9 @@ pub enum Param {
     FilesTransport,
     /// `true` installs the MariaDB server on the host as the lab's script did.
     LocalDatabase,
+    /// Seconds between two looks of one host at the generation: 15 up to 300 hosts, above that hosts / 20, so that
+    /// the fleet asks at most 20 times a second (half of the Parameter Store's default of 40).
+    PollSeconds,
     /// How long, in milliseconds, answers may share one SELECT; 0 never shares.
     ShareMs,
 }
@@ -60,6 +63,7 @@ impl Param {
             "files/id" => Param::FilesId,
             "files/transport" => Param::FilesTransport,
             "host/local-database" => Param::LocalDatabase,
+            "host/poll-seconds" => Param::PollSeconds,
             "page/share-ms" => Param::ShareMs,
             other => Param::FilesTarget { zone: other.strip_prefix("files/target/")?.to_owned() },
         })
@@ -86,6 +90,7 @@ impl fmt::Display for Param {
             Param::FilesTarget { zone } => return write!(f, "files/target/{zone}"),
             Param::FilesTransport => "files/transport",
             Param::LocalDatabase => "host/local-database",
+            Param::PollSeconds => "host/poll-seconds",
             Param::ShareMs => "page/share-ms",
         })
     }
@@ -111,6 +116,7 @@ mod tests {
             FilesTarget { zone },
             FilesTransport,
             LocalDatabase,
+            PollSeconds,
             ShareMs,
         ] {
             assert_eq!(Param::parse(&it.to_string()), Some(it));

@@ -52,6 +52,7 @@ pub(super) fn host_kit(
         // Hosts fetch the program at their first start, so it has to be there before them.
         sha256: artefact.out(Artefact::SHA256),
         endpoint: around.endpoint.as_deref(),
+        ca: around.ca.as_deref(),
     });
     Some(HostKit {
         role,

@@ -1,0 +1,147 @@
+//! `lampd install` and `lampd uninstall`: the program, its units and its settings, in place or gone.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+use crate::{
+    cli,
+    feed::GROUP,
+    host::{Host, ROOT},
+    os,
+    settings::{self, Settings},
+    steps,
+};
+
+pub const BINARY: &str = "/usr/local/bin/lampd";
+const UNITS: [(&str, &str); 3] = [
+    ("lampd.service", include_str!("../../../systemd/lampd.service")),
+    ("lampd-page.service", include_str!("../../../systemd/lampd-page.service")),
+    ("lampd-page.socket", include_str!("../../../systemd/lampd-page.socket")),
+];
+const CA_BUNDLE: &str = "/etc/lamp/ca-bundle.pem";
+const DB_CA: &str = "/etc/lamp/database-ca.pem";
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Puts everything in place; what is there already stays as it is, so it can be repeated, and it is how a newer
+/// program replaces an older one.
+///
+/// # Errors
+/// When we are not root, or something cannot be written.
+pub async fn install(host: &Host, asked: cli::Install) -> anyhow::Result<()> {
+    root()?;
+    os::detect(host)?;
+    let mut settings = Settings::new(&asked.region, &asked.stack);
+    settings.endpoint = asked.endpoint;
+    settings.index_php = !asked.no_index_php;
+    // Copied, since user data may remove its own files.
+    settings.ca_bundle = copied(host, asked.ca_bundle.as_deref(), CA_BUNDLE)?;
+    settings.db_ca = copied(host, asked.db_ca.as_deref(), DB_CA)?;
+    settings.check()?;
+
+    let renewed = place(host)?;
+    host.mkdir("/etc/lamp", 0o755)?;
+    let text = settings.text()?;
+    let moved = host.differs(settings::PATH, text.as_bytes(), 0o640, ROOT)?.is_some();
+    if moved {
+        host.write(settings::PATH, text.as_bytes(), 0o640, Some(ROOT))?;
+    }
+    enable(host).await?;
+    if asked.no_start {
+        tracing::info!("installed; `systemctl start lampd lampd-page.socket` starts it");
+        return Ok(());
+    }
+    // Without waiting: user data runs inside the boot that these jobs may be ordered after.
+    host.run(&["systemctl", "start", "--no-block", "lampd-page.socket"], LIMIT).await?;
+    let verb = if renewed || moved { "restart" } else { "start" };
+    host.run(&["systemctl", verb, "--no-block", "lampd.service"], LIMIT).await?;
+    let verb = if renewed { "restart" } else { "start" };
+    host.run(&["systemctl", verb, "--no-block", "lampd-page.service"], LIMIT).await?;
+    tracing::info!(
+        "installed for stack {} in {}; `lampd status` shows how it goes",
+        settings.stack,
+        settings.region
+    );
+    Ok(())
+}
+
+/// Program and units, without settings; whether anything was new.
+pub fn place(host: &Host) -> anyhow::Result<bool> {
+    let own = std::env::current_exe().context("finding this program")?;
+    let program = std::fs::read(&own).with_context(|| format!("reading {}", own.display()))?;
+    let mut renewed = false;
+    if host.differs(BINARY, &program, 0o755, ROOT)?.is_some() {
+        host.write(BINARY, &program, 0o755, Some(ROOT))?;
+        renewed = true;
+    }
+    for (name, text) in UNITS {
+        let path = format!("/etc/systemd/system/{name}");
+        if host.differs(&path, text.as_bytes(), 0o644, ROOT)?.is_some() {
+            host.write(&path, text.as_bytes(), 0o644, Some(ROOT))?;
+            renewed = true;
+        }
+    }
+    Ok(renewed)
+}
+
+/// The page's group, and both services at every boot.
+pub async fn enable(host: &Host) -> anyhow::Result<()> {
+    if host.group(GROUP).is_none() {
+        host.run(&["groupadd", "--system", GROUP], LIMIT).await?;
+    }
+    host.run(&["systemctl", "daemon-reload"], LIMIT).await?;
+    host.run(&["systemctl", "enable", "lampd.service", "lampd-page.socket", "lampd-page.service"], LIMIT)
+        .await?;
+    Ok(())
+}
+
+/// Takes everything away that the agent wrote. Packages, the site's pages and what lies on the shared files stay.
+///
+/// # Errors
+/// When we are not root, or something cannot be removed.
+pub async fn uninstall(host: &Host) -> anyhow::Result<()> {
+    root()?;
+    let units: Vec<&str> = UNITS.iter().map(|(name, _)| *name).collect();
+    host.try_run(&[&["systemctl", "disable", "--now"], units.as_slice()].concat(), LIMIT).await?;
+    for name in units {
+        host.remove(&format!("/etc/systemd/system/{name}"))?;
+    }
+    if let Ok(os) = os::detect(host) {
+        steps::efs::remove(host).await?;
+        steps::index::remove(host)?;
+        let fpm = steps::php::remove(os, host)?;
+        host.remove(os.apache.site)?;
+        for unit in [Some(os.apache.unit.to_owned()), fpm].into_iter().flatten() {
+            host.try_run(&["systemctl", "try-reload-or-restart", &unit], LIMIT).await?;
+        }
+    }
+    for folder in ["/etc/lamp", "/var/lib/lamp", "/run/lamp"] {
+        host.remove_all(folder)?;
+    }
+    host.remove(BINARY)?;
+    if host.group(GROUP).is_some() {
+        host.try_run(&["groupdel", GROUP], LIMIT).await?;
+    }
+    host.run(&["systemctl", "daemon-reload"], LIMIT).await?;
+    tracing::info!("the agent is gone; Apache, PHP and the site's pages stay");
+    Ok(())
+}
+
+/// Whoever may do all this.
+///
+/// # Errors
+/// When that is not us.
+pub fn root() -> anyhow::Result<()> {
+    if nix::unistd::geteuid().is_root() { Ok(()) } else { bail!("this needs root: run it with sudo") }
+}
+
+fn copied(
+    host: &Host,
+    from: Option<&std::path::Path>,
+    to: &'static str,
+) -> anyhow::Result<Option<std::path::PathBuf>> {
+    let Some(from) = from else { return Ok(None) };
+    let text = std::fs::read(from).with_context(|| format!("reading {}", from.display()))?;
+    host.write(to, &text, 0o644, Some(ROOT))?;
+    Ok(Some(to.into()))
+}

@@ -1,0 +1,7 @@
+//! What a person or user data asks for once.
+
+pub mod install;
+
+pub mod status;
+
+pub mod bake;

@@ -1,0 +1,410 @@
+//! The machine: every side effect of the agent goes through here, so that tests can put a script in its place.
+
+use std::{
+    fs,
+    io::{ErrorKind, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use futures::future::BoxFuture;
+
+/// A machine whose files lie below `root`: `/` in earnest, a temporary folder in tests.
+#[derive(Clone)]
+pub struct Host {
+    root: PathBuf,
+    commands: Arc<dyn Commands>,
+}
+
+/// What happens outside of the file system.
+pub trait Commands: Send + Sync {
+    /// Runs a program to its end. An error means that it could not be run or took longer than `limit`.
+    fn run<'a>(&'a self, argv: &'a [&'a str], limit: Duration) -> BoxFuture<'a, anyhow::Result<Output>>;
+    /// Asks the local Apache for a path and returns the status.
+    fn http<'a>(&'a self, path: &'a str) -> BoxFuture<'a, anyhow::Result<u16>>;
+    /// Whether somebody listens on a Unix socket.
+    fn connects<'a>(&'a self, socket: &'a str) -> BoxFuture<'a, bool>;
+    /// Whether a name resolves.
+    fn resolves<'a>(&'a self, name: &'a str) -> BoxFuture<'a, bool>;
+    /// Whether the file system at a path answers; `false` after two seconds of silence.
+    fn answers<'a>(&'a self, path: &'a str) -> BoxFuture<'a, bool>;
+}
+
+/// What a program left behind.
+#[derive(Clone, Debug, Default)]
+pub struct Output {
+    /// Exit code; 128 and more for a signal.
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// A user and a group by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    pub uid: u32,
+    pub gid: u32,
+}
+
+pub const ROOT: Owner = Owner { uid: 0, gid: 0 };
+
+impl Host {
+    pub fn new(root: impl Into<PathBuf>, commands: Arc<dyn Commands>) -> Host {
+        Host { root: root.into(), commands }
+    }
+
+    /// Runs a program that has to succeed and returns what it printed.
+    ///
+    /// # Errors
+    /// Its name, its exit code and its last words.
+    pub async fn run(&self, argv: &[&str], limit: Duration) -> anyhow::Result<String> {
+        let out = self.try_run(argv, limit).await?;
+        if out.code != 0 {
+            let shown = argv.iter().take(3).copied().collect::<Vec<_>>().join(" ");
+            bail!("`{shown}` failed with exit code {}: {}", out.code, last_words(&out));
+        }
+        Ok(out.stdout)
+    }
+
+    /// Runs a program whose exit code the caller judges.
+    ///
+    /// # Errors
+    /// When it cannot be run or does not end in time.
+    pub async fn try_run(&self, argv: &[&str], limit: Duration) -> anyhow::Result<Output> {
+        self.commands.run(argv, limit).await
+    }
+
+    /// Status of a path at the local Apache.
+    pub async fn http(&self, path: &str) -> anyhow::Result<u16> {
+        self.commands.http(path).await
+    }
+
+    pub async fn connects(&self, socket: &str) -> bool {
+        self.commands.connects(socket).await
+    }
+
+    pub async fn resolves(&self, name: &str) -> bool {
+        self.commands.resolves(name).await
+    }
+
+    pub async fn answers(&self, path: &str) -> bool {
+        self.commands.answers(path).await
+    }
+
+    /// The text of a file, `None` where there is none.
+    ///
+    /// # Errors
+    /// When it exists and cannot be read.
+    pub fn read(&self, path: &str) -> anyhow::Result<Option<String>> {
+        Ok(self.read_bytes(path)?.map(|it| String::from_utf8_lossy(&it).into_owned()))
+    }
+
+    /// The bytes of a file, `None` where there is none.
+    ///
+    /// # Errors
+    /// When it exists and cannot be read.
+    pub fn read_bytes(&self, path: &str) -> anyhow::Result<Option<Vec<u8>>> {
+        match fs::read(self.at(path)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(err) if matches!(err.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+            Err(err) => Err(err).with_context(|| format!("reading {path}")),
+        }
+    }
+
+    /// Writes beside the target, syncs and renames: readers see the old file or the new one, also after a power cut.
+    ///
+    /// # Errors
+    /// For instance on a full disk; the old file is still there then.
+    pub fn write(&self, path: &str, bytes: &[u8], mode: u32, owner: Option<Owner>) -> anyhow::Result<()> {
+        let target = self.at(path);
+        let folder = target.parent().unwrap_or(Path::new("/"));
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        let fresh = folder.join(format!(".{name}.lampd"));
+        let write = || -> std::io::Result<()> {
+            if !folder.exists() {
+                fs::create_dir_all(folder)?;
+            }
+            // Left behind by an earlier run that was killed.
+            match fs::remove_file(&fresh) {
+                Err(err) if err.kind() != ErrorKind::NotFound => return Err(err),
+                _ => (),
+            }
+            let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+            file.write_all(bytes)?;
+            if let Some(owner) = owner.filter(|_| self.is_real()) {
+                std::os::unix::fs::fchown(&file, Some(owner.uid), Some(owner.gid))?;
+            }
+            file.set_permissions(fs::Permissions::from_mode(mode))?;
+            file.sync_all()?;
+            fs::rename(&fresh, &target)?;
+            fs::File::open(folder)?.sync_all()
+        };
+        write().inspect_err(|_| drop(fs::remove_file(&fresh))).with_context(|| format!("writing {path}"))
+    }
+
+    /// What is wrong with a file, in words; `None` when content, mode and owner are as wanted.
+    ///
+    /// # Errors
+    /// When it exists and cannot be read.
+    pub fn differs(
+        &self,
+        path: &str,
+        bytes: &[u8],
+        mode: u32,
+        owner: Owner,
+    ) -> anyhow::Result<Option<String>> {
+        let Some(have) = self.read_bytes(path)? else { return Ok(Some(format!("{path} is missing"))) };
+        if have != bytes {
+            return Ok(Some(format!("{path} has other content")));
+        }
+        let meta = fs::metadata(self.at(path)).with_context(|| format!("looking at {path}"))?;
+        if meta.mode() & 0o7777 != mode {
+            return Ok(Some(format!("{path} has mode {:o} instead of {mode:o}", meta.mode() & 0o7777)));
+        }
+        if self.is_real() && (meta.uid(), meta.gid()) != (owner.uid, owner.gid) {
+            return Ok(Some(format!("{path} belongs to {}:{}", meta.uid(), meta.gid())));
+        }
+        Ok(None)
+    }
+
+    /// A folder with this mode.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn mkdir(&self, path: &str, mode: u32) -> anyhow::Result<()> {
+        let make = || {
+            fs::create_dir_all(self.at(path))?;
+            fs::set_permissions(self.at(path), fs::Permissions::from_mode(mode))
+        };
+        make().with_context(|| format!("making folder {path}"))
+    }
+
+    /// Gives a file or folder to somebody.
+    ///
+    /// # Errors
+    /// When it does not exist.
+    pub fn give(&self, path: &str, owner: Owner) -> anyhow::Result<()> {
+        if !self.is_real() {
+            return Ok(());
+        }
+        std::os::unix::fs::lchown(self.at(path), Some(owner.uid), Some(owner.gid))
+            .with_context(|| format!("giving {path} to {}:{}", owner.uid, owner.gid))
+    }
+
+    /// Removes a file; fine when there is none.
+    ///
+    /// # Errors
+    /// When it exists and stays.
+    pub fn remove(&self, path: &str) -> anyhow::Result<()> {
+        match fs::remove_file(self.at(path)) {
+            Err(err) if err.kind() != ErrorKind::NotFound => {
+                Err(err).with_context(|| format!("removing {path}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes a folder and all that is in it; fine when there is none.
+    ///
+    /// # Errors
+    /// When something stays.
+    pub fn remove_all(&self, path: &str) -> anyhow::Result<()> {
+        match fs::remove_dir_all(self.at(path)) {
+            Err(err) if err.kind() != ErrorKind::NotFound => {
+                Err(err).with_context(|| format!("removing {path}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether something is there, without asking any file system below a mount point that hangs.
+    pub fn exists(&self, path: &str) -> bool {
+        fs::symlink_metadata(self.at(path)).is_ok()
+    }
+
+    /// The names in a folder; none where there is no folder.
+    ///
+    /// # Errors
+    /// When it exists and cannot be read.
+    pub fn list(&self, path: &str) -> anyhow::Result<Vec<String>> {
+        let names = match fs::read_dir(self.at(path)) {
+            Ok(entries) => entries.map(|it| Ok(it?.file_name().to_string_lossy().into_owned())).collect(),
+            Err(err) if err.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+            Err(err) => Err(err),
+        };
+        names.with_context(|| format!("listing {path}"))
+    }
+
+    /// Size and time of the last change, as one comparable text.
+    pub fn stamp(&self, path: &str) -> String {
+        match fs::metadata(self.at(path)) {
+            Ok(it) => format!("{}:{}.{}", it.len(), it.mtime(), it.mtime_nsec()),
+            Err(_) => "-".to_owned(),
+        }
+    }
+
+    /// Whether a file system is mounted exactly there.
+    pub fn is_mounted(&self, path: &str) -> bool {
+        let table = self.read("/proc/self/mountinfo").ok().flatten().unwrap_or_default();
+        table.lines().any(|line| line.split(' ').nth(4) == Some(path))
+    }
+
+    /// A user's number, from the machine's own files: no directory service may hold up convergence.
+    pub fn user(&self, name: &str) -> Option<Owner> {
+        let line = self.account("/etc/passwd", name)?;
+        let mut parts = line.split(':').skip(2);
+        Some(Owner { uid: parts.next()?.parse().ok()?, gid: parts.next()?.parse().ok()? })
+    }
+
+    /// A group's number and members.
+    pub fn group(&self, name: &str) -> Option<(u32, Vec<String>)> {
+        let line = self.account("/etc/group", name)?;
+        let mut parts = line.split(':').skip(2);
+        let gid = parts.next()?.parse().ok()?;
+        Some((gid, parts.next().unwrap_or_default().split(',').map(str::to_owned).collect()))
+    }
+
+    fn account(&self, file: &str, name: &str) -> Option<String> {
+        let text = self.read(file).ok().flatten()?;
+        text.lines().find(|it| it.split(':').next() == Some(name)).map(str::to_owned)
+    }
+
+    /// Where a path of the machine lies.
+    pub fn at(&self, path: &str) -> PathBuf {
+        self.root.join(path.trim_start_matches('/'))
+    }
+
+    /// Tests don't run as root: ownership is only set and compared on a real machine.
+    pub fn is_real(&self) -> bool {
+        self.root == Path::new("/")
+    }
+}
+
+/// The end of what a program said, short enough for a status line.
+pub fn last_words(out: &Output) -> String {
+    let text = if out.stderr.trim().is_empty() { &out.stdout } else { &out.stderr };
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|it| !it.is_empty()).collect();
+    // apt and dnf mark what matters.
+    let marked = |it: &&&str| it.starts_with("E:") || it.starts_with("Error") || it.contains("rror:");
+    let mut picked: Vec<&str> = lines.iter().filter(marked).copied().collect();
+    if picked.is_empty() {
+        picked = lines;
+    }
+    let tail = picked[picked.len().saturating_sub(3)..].join("; ");
+    if tail.is_empty() { "it said nothing".to_owned() } else { tail.chars().take(400).collect() }
+}
+
+#[cfg(test)]
+pub mod script {
+    //! A machine that exists only in a temporary folder and in a closure.
+
+    use std::sync::Mutex;
+
+    use super::*;
+
+    type Answer = dyn FnMut(&Host, &str) -> Output + Send;
+
+    /// What the script was asked, and how it answers.
+    pub struct Script {
+        pub log: Mutex<Vec<String>>,
+        pub answer: Mutex<Box<Answer>>,
+        pub status: Mutex<u16>,
+        pub alive: Mutex<bool>,
+        pub names: Mutex<bool>,
+        root: Mutex<Option<Host>>,
+        _folder: tempfile::TempDir,
+    }
+
+    impl Script {
+        pub fn log(&self) -> Vec<String> {
+            std::mem::take(&mut self.log.lock().unwrap())
+        }
+
+        pub fn on(&self, answer: impl FnMut(&Host, &str) -> Output + Send + 'static) {
+            *self.answer.lock().unwrap() = Box::new(answer);
+        }
+    }
+
+    /// A fresh machine and its script, which lets every program succeed in silence.
+    pub fn scripted() -> (Host, Arc<Script>) {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().to_owned();
+        let script = Arc::new(Script {
+            log: Mutex::default(),
+            answer: Mutex::new(Box::new(|_, _| Output::default())),
+            status: Mutex::new(200),
+            alive: Mutex::new(true),
+            names: Mutex::new(true),
+            root: Mutex::default(),
+            _folder: folder,
+        });
+        let host = Host::new(root, script.clone());
+        let inner = Host::new(host.root.clone(), Arc::new(Nothing));
+        *script.root.lock().unwrap() = Some(inner);
+        (host, script)
+    }
+
+    struct Nothing;
+
+    impl Commands for Nothing {
+        fn run<'a>(&'a self, _: &'a [&'a str], _: Duration) -> BoxFuture<'a, anyhow::Result<Output>> {
+            Box::pin(async { Ok(Output::default()) })
+        }
+        fn http<'a>(&'a self, _: &'a str) -> BoxFuture<'a, anyhow::Result<u16>> {
+            Box::pin(async { Ok(200) })
+        }
+        fn connects<'a>(&'a self, _: &'a str) -> BoxFuture<'a, bool> {
+            Box::pin(async { true })
+        }
+        fn resolves<'a>(&'a self, _: &'a str) -> BoxFuture<'a, bool> {
+            Box::pin(async { true })
+        }
+        fn answers<'a>(&'a self, _: &'a str) -> BoxFuture<'a, bool> {
+            Box::pin(async { true })
+        }
+    }
+
+    impl Commands for Script {
+        fn run<'a>(&'a self, argv: &'a [&'a str], _: Duration) -> BoxFuture<'a, anyhow::Result<Output>> {
+            let line = argv.join(" ");
+            self.log.lock().unwrap().push(line.clone());
+            let host = self.root.lock().unwrap().clone().unwrap();
+            let out = (self.answer.lock().unwrap())(&host, &line);
+            Box::pin(async move { Ok(out) })
+        }
+        fn http<'a>(&'a self, _: &'a str) -> BoxFuture<'a, anyhow::Result<u16>> {
+            let status = *self.status.lock().unwrap();
+            Box::pin(async move { Ok(status) })
+        }
+        fn connects<'a>(&'a self, _: &'a str) -> BoxFuture<'a, bool> {
+            Box::pin(async { true })
+        }
+        fn resolves<'a>(&'a self, _: &'a str) -> BoxFuture<'a, bool> {
+            let names = *self.names.lock().unwrap();
+            Box::pin(async move { names })
+        }
+        fn answers<'a>(&'a self, _: &'a str) -> BoxFuture<'a, bool> {
+            let alive = *self.alive.lock().unwrap();
+            Box::pin(async move { alive })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failed_write_leaves_the_old_file_and_no_rest() {
+        let (host, _) = scripted();
+        host.write("/etc/x/a", b"old", 0o640, None).unwrap();
+        fs::create_dir(host.at("/etc/x/.a.lampd")).unwrap();
+        assert!(host.write("/etc/x/a", b"new", 0o640, None).is_err());
+        assert_eq!(host.read("/etc/x/a").unwrap().as_deref(), Some("old"));
+    }
+
+    #[test]
+    fn the_marked_lines_of_apt_are_its_last_words() {
+        let stderr = "W: something\nE: Could not get lock /var/lib/dpkg/lock-frontend\nnoise\n".to_owned();
+        let out = Output { code: 100, stdout: String::new(), stderr };
+        assert_eq!(last_words(&out), "E: Could not get lock /var/lib/dpkg/lock-frontend");
+    }
+}

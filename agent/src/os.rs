@@ -1,0 +1,270 @@
+//! What differs between the operating systems: one table, so that no other file asks which one this is.
+
+use anyhow::{Context, bail};
+
+use crate::host::Host;
+
+/// One family of distributions: its names for the things that every step speaks of.
+#[derive(Debug, PartialEq)]
+pub struct Os {
+    pub name: &'static str,
+    /// Values of `ID` in `/etc/os-release`.
+    ids: &'static [&'static str],
+    pub packages: Packages,
+    /// Account of Apache and PHP, and the group that may read `dbinfo.inc`.
+    pub web_user: &'static str,
+    /// The first of these that exists joins the web server's group and owns `/var/www`.
+    pub login_users: &'static [&'static str],
+    pub apache: Apache,
+    php: PhpPlace,
+    pub local_database: LocalDatabase,
+}
+
+/// How packages are found, counted and installed.
+#[derive(Debug, PartialEq)]
+pub struct Packages {
+    /// Apache, PHP, mysqli, the MariaDB client.
+    pub base: &'static [&'static str],
+    /// What the mount type `efs` needs; where the distribution has no package, the helper itself is looked for.
+    pub efs: &'static [&'static str],
+    /// What plain NFS needs.
+    pub nfs: &'static [&'static str],
+    /// Files that move whenever a package comes or goes: while they stand still nobody has to ask.
+    pub stamps: &'static [&'static str],
+    /// Prints `name state version` lines for the names that follow; the state of an installed one is `installed`.
+    pub query: &'static [&'static str],
+    /// Completes what an interrupted installation left behind.
+    pub heal: Option<&'static [&'static str]>,
+    /// Where the package lists are; `None` when the package manager refreshes them by itself.
+    pub lists: Option<&'static str>,
+    pub refresh: &'static [&'static str],
+    pub install: &'static [&'static str],
+}
+
+#[derive(Debug, PartialEq)]
+pub struct Apache {
+    pub unit: &'static str,
+    /// Our configuration, read after the distribution's own.
+    pub site: &'static str,
+    /// Modules to switch on, with the command that does it and the folder where each then lies as `<name>.load`.
+    pub modules: Option<Modules>,
+    pub test: &'static [&'static str],
+}
+
+#[derive(Debug, PartialEq)]
+pub struct Modules {
+    pub folder: &'static str,
+    pub enable: &'static [&'static str],
+    pub names: &'static [&'static str],
+}
+
+#[derive(Debug, PartialEq)]
+pub struct LocalDatabase {
+    pub packages: &'static [&'static str],
+    pub unit: &'static str,
+    pub socket: &'static str,
+}
+
+#[derive(Debug, PartialEq)]
+enum PhpPlace {
+    Fixed {
+        ini: &'static str,
+        pool: &'static str,
+        socket: &'static str,
+        unit: &'static str,
+    },
+    /// Debian keeps each version apart in `/etc/php/<version>`.
+    Versioned {
+        root: &'static str,
+    },
+}
+
+/// Where PHP reads its settings and how it is reached.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Php {
+    /// Folders whose `*.ini` every way of running PHP reads.
+    pub ini: Vec<String>,
+    /// Folder of the php-fpm pools.
+    pub pool: String,
+    pub socket: String,
+    pub unit: String,
+}
+
+static AMAZON: Os = Os {
+    name: "Amazon Linux 2023",
+    ids: &["amzn"],
+    packages: Packages {
+        base: &["httpd", "php8.4", "php8.4-fpm", "php8.4-mysqlnd", "mariadb1011-client-utils"],
+        efs: &["amazon-efs-utils"],
+        nfs: &["nfs-utils"],
+        stamps: &["/var/lib/rpm/rpmdb.sqlite", "/var/lib/rpm/rpmdb.sqlite-wal"],
+        query: &["rpm", "-q", "--qf", "%{NAME} installed %{VERSION}\\n"],
+        heal: None,
+        lists: None,
+        refresh: &["dnf", "-q", "makecache"],
+        install: &["dnf", "-y", "-q", "--setopt=install_weak_deps=False", "install"],
+    },
+    web_user: "apache",
+    login_users: &["ec2-user"],
+    apache: Apache {
+        unit: "httpd.service",
+        site: "/etc/httpd/conf.d/zz-lamp.conf",
+        modules: None,
+        test: &["httpd", "-t"],
+    },
+    php: PhpPlace::Fixed {
+        ini: "/etc/php.d",
+        pool: "/etc/php-fpm.d",
+        socket: "/run/php-fpm/www.sock",
+        unit: "php-fpm.service",
+    },
+    local_database: LocalDatabase {
+        packages: &["mariadb1011-server"],
+        unit: "mariadb.service",
+        socket: "/var/lib/mysql/mysql.sock",
+    },
+};
+
+static DEBIAN: Os = Os {
+    name: "Debian or Ubuntu",
+    ids: &["debian", "ubuntu"],
+    packages: Packages {
+        base: &["apache2", "php-fpm", "php-mysql", "mariadb-client"],
+        // amazon-efs-utils is in neither distribution: whoever wants TLS brings the package along in the image.
+        efs: &[],
+        nfs: &["nfs-common"],
+        stamps: &["/var/lib/dpkg/status"],
+        query: &["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status} ${Version}\\n"],
+        heal: Some(&["dpkg", "--configure", "-a", "--force-confold"]),
+        lists: Some("/var/lib/apt/lists"),
+        refresh: &["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=2", "update"],
+        install: &[
+            "apt-get",
+            "-q",
+            "-y",
+            "--no-install-recommends",
+            // Another process may hold the lock: an unattended upgrade at first boot does.
+            "-o",
+            "DPkg::Lock::Timeout=300",
+            "-o",
+            "Acquire::Retries=2",
+            "-o",
+            "Dpkg::Options::=--force-confold",
+            // A cut-off unpacking is healed by unpacking again; syncing every file costs more than that.
+            "-o",
+            "Dpkg::Options::=--force-unsafe-io",
+            "install",
+        ],
+    },
+    web_user: "www-data",
+    login_users: &["ec2-user", "admin", "ubuntu"],
+    apache: Apache {
+        unit: "apache2.service",
+        site: "/etc/apache2/conf-enabled/zz-lamp.conf",
+        modules: Some(Modules {
+            folder: "/etc/apache2/mods-enabled",
+            enable: &["a2enmod", "-q"],
+            names: &["proxy", "proxy_fcgi", "setenvif", "alias"],
+        }),
+        test: &["apache2ctl", "configtest"],
+    },
+    php: PhpPlace::Versioned { root: "/etc/php" },
+    local_database: LocalDatabase {
+        packages: &["mariadb-server"],
+        unit: "mariadb.service",
+        socket: "/run/mysqld/mysqld.sock",
+    },
+};
+
+/// Which of them this machine runs.
+///
+/// # Errors
+/// The distribution's name when it is none of those we know.
+pub fn detect(host: &Host) -> anyhow::Result<&'static Os> {
+    let release =
+        host.read("/etc/os-release")?.context("/etc/os-release is missing: cannot tell the distribution")?;
+    let id = field(&release, "ID");
+    let like = field(&release, "ID_LIKE");
+    let named = |it: &&&'static Os| it.ids.contains(&id.as_str());
+    let akin = |it: &&&'static Os| like.split(' ').any(|name| it.ids.contains(&name));
+    let all = [&AMAZON, &DEBIAN];
+    match all.iter().find(named).or_else(|| all.iter().find(akin)) {
+        Some(os) => Ok(os),
+        None => bail!("distribution {id:?} is not supported: use Amazon Linux 2023, Debian or Ubuntu"),
+    }
+}
+
+/// The distribution's own name, such as `Debian GNU/Linux 12 (bookworm)`.
+pub fn pretty_name(host: &Host) -> String {
+    host.read("/etc/os-release").ok().flatten().map(|it| field(&it, "PRETTY_NAME")).unwrap_or_default()
+}
+
+fn field(release: &str, key: &str) -> String {
+    let line = release.lines().find_map(|it| it.strip_prefix(key)?.strip_prefix('='));
+    line.unwrap_or_default().trim_matches('"').to_owned()
+}
+
+impl Os {
+    /// Where PHP's parts lie.
+    ///
+    /// # Errors
+    /// When PHP is not installed yet.
+    pub fn php(&self, host: &Host) -> anyhow::Result<Php> {
+        match self.php {
+            PhpPlace::Fixed { ini, pool, socket, unit } => Ok(Php {
+                ini: vec![ini.to_owned()],
+                pool: pool.to_owned(),
+                socket: socket.to_owned(),
+                unit: unit.to_owned(),
+            }),
+            PhpPlace::Versioned { root } => {
+                let mut versions = host.list(root)?;
+                versions.retain(|it| host.exists(&format!("{root}/{it}/fpm/pool.d")));
+                versions.sort_by_key(|it| number(it));
+                let version = versions.last().context("php-fpm is not installed yet")?;
+                let ini = ["fpm", "cli", "apache2"].map(|sapi| format!("{root}/{version}/{sapi}/conf.d"));
+                Ok(Php {
+                    ini: ini.into_iter().filter(|it| host.exists(it)).collect(),
+                    pool: format!("{root}/{version}/fpm/pool.d"),
+                    socket: format!("/run/php/php{version}-fpm.sock"),
+                    unit: format!("php{version}-fpm.service"),
+                })
+            }
+        }
+    }
+}
+
+/// `8.10` is newer than `8.4`.
+fn number(version: &str) -> Vec<u32> {
+    version.split('.').map(|it| it.parse().unwrap_or(0)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::script::scripted;
+
+    #[test]
+    fn amazon_linux_debian_and_ubuntu_are_told_apart_and_others_are_refused() {
+        let os = |text: &str| {
+            let (host, _) = scripted();
+            host.write("/etc/os-release", text.as_bytes(), 0o644, None).unwrap();
+            detect(&host).map(|it| it.web_user)
+        };
+        assert_eq!(os("NAME=\"Amazon Linux\"\nID=\"amzn\"\nID_LIKE=\"fedora\"\n").unwrap(), "apache");
+        assert_eq!(os("ID=debian\n").unwrap(), "www-data");
+        assert_eq!(os("ID=ubuntu\nID_LIKE=debian\n").unwrap(), "www-data");
+        assert_eq!(os("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n").unwrap(), "www-data");
+        let err = os("ID=alpine\n").unwrap_err().to_string();
+        assert!(err.contains("alpine"), "{err}");
+    }
+
+    #[test]
+    fn the_newest_php_is_taken_by_number() {
+        let (host, _) = scripted();
+        for version in ["8.4", "8.10", "7.4"] {
+            host.mkdir(&format!("/etc/php/{version}/fpm/pool.d"), 0o755).unwrap();
+        }
+        assert_eq!(DEBIAN.php(&host).unwrap().unit, "php8.10-fpm.service");
+    }
+}

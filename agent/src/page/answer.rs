@@ -1,0 +1,150 @@
+//! One look into the database: which server answered, and the rows of SAMPLE; or why there are none.
+
+use mysql_async::{Conn, Error, Row, Value, prelude::Queryable};
+use serde::Serialize;
+
+/// More than this many rows are neither fetched nor shown.
+pub const MOST: usize = 1000;
+
+/// Both in one round trip. The limit is one more than is shown, to know whether there are more.
+const ASK: &str = "SELECT @@hostname, @@global.read_only, @@version; \
+                   SELECT ID, NAME, ADDRESS FROM SAMPLE ORDER BY ID LIMIT 1001";
+
+/// How to make the table that is missing.
+pub const CREATE: &str = "CREATE TABLE SAMPLE (ID INT(11) UNSIGNED AUTO_INCREMENT PRIMARY KEY, NAME VARCHAR(45), ADDRESS VARCHAR(90))";
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Answer {
+    pub server: Server,
+    pub rows: Vec<Sample>,
+    /// Whether the table has more rows than are here.
+    pub truncated: bool,
+}
+
+/// Which database it was.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Server {
+    pub endpoint: String,
+    /// The address that the endpoint's name led to.
+    pub address: String,
+    /// What the server calls itself.
+    pub hostname: String,
+    pub version: String,
+    pub role: Role,
+    pub encrypted: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    Primary,
+    Replica,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Sample {
+    pub id: Option<String>,
+    pub name: Option<String>,
+    pub address: Option<String>,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Trouble {
+    /// Nobody answers there: what a failover looks like.
+    Away(String),
+    /// It answers and refuses us.
+    Refused(String),
+    /// It answers and has no such table.
+    NoTable,
+    /// It answers something else.
+    Other(String),
+    /// The stack has no database yet, or nobody has told us.
+    Unknown(String),
+}
+
+impl Trouble {
+    /// Words for a visitor.
+    pub fn words(&self) -> String {
+        match self {
+            Trouble::Away(it) | Trouble::Refused(it) | Trouble::Other(it) | Trouble::Unknown(it) => {
+                it.clone()
+            }
+            Trouble::NoTable => format!("the table SAMPLE is missing; create it with: {CREATE}"),
+        }
+    }
+
+    /// Whether the next query would fare no better until something changes.
+    pub fn is_lasting(&self) -> bool {
+        matches!(self, Trouble::Away(_) | Trouble::Refused(_))
+    }
+
+    /// What a driver's error means; never with the server's own words where they name accounts.
+    pub fn of(err: &Error, at: &str) -> Trouble {
+        let Error::Server(it) = err else {
+            let mut words = err.to_string();
+            for noise in ["Input/output error: ", "Driver error: ", "`", "."] {
+                words = words.replace(noise, "");
+            }
+            return Trouble::Away(format!("the database at {at} cannot be reached: {}", words.trim()));
+        };
+        match it.code {
+            1146 => Trouble::NoTable,
+            1045 | 1044 | 1698 => {
+                Trouble::Refused(format!("the database at {at} refuses the account or its password"))
+            }
+            1049 => Trouble::Refused(format!("the server at {at} has no database of the configured name")),
+            1040 | 1203 | 1226 => Trouble::Away(format!("the database at {at} has no connection left")),
+            1129 | 1130 => {
+                Trouble::Refused(format!("the database at {at} does not accept connections from this host"))
+            }
+            1053 | 1927 | 3159 | 3169 => Trouble::Away(format!("the database at {at} is shutting down")),
+            code => Trouble::Other(format!("the database at {at} answers with error {code}: {}", it.message)),
+        }
+    }
+}
+
+/// Asks over one connection.
+///
+/// # Errors
+/// The driver's.
+pub async fn ask(conn: &mut Conn, endpoint: &str, address: &str, encrypted: bool) -> Result<Answer, Error> {
+    let mut result = conn.query_iter(ASK).await?;
+    let about: Vec<Row> = result.collect().await?;
+    let mut rows: Vec<Sample> = result.collect::<Row>().await?.into_iter().map(sample).collect();
+    result.drop_result().await?;
+    let truncated = rows.len() > MOST;
+    rows.truncate(MOST);
+    let mut about = about.into_iter().next().map(Row::unwrap).unwrap_or_default().into_iter().map(text);
+    let mut next = || about.next().flatten().unwrap_or_default();
+    let (hostname, read_only, version) = (next(), next(), next());
+    // A number, or a word where read-only has degrees.
+    let role = if matches!(read_only.as_str(), "" | "0" | "OFF") { Role::Primary } else { Role::Replica };
+    let server = Server {
+        endpoint: endpoint.to_owned(),
+        address: address.to_owned(),
+        hostname,
+        version,
+        role,
+        encrypted,
+    };
+    Ok(Answer { server, rows, truncated })
+}
+
+fn sample(row: Row) -> Sample {
+    let mut values = row.unwrap().into_iter().map(text);
+    let mut next = || values.next().flatten();
+    Sample { id: next(), name: next(), address: next() }
+}
+
+/// What is not UTF-8 is shown with marks in its place.
+fn text(value: Value) -> Option<String> {
+    match value {
+        Value::NULL => None,
+        Value::Bytes(bytes) => Some(match String::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(err) => String::from_utf8_lossy(err.as_bytes()).into_owned(),
+        }),
+        other => Some(other.as_sql(true).trim_matches('\'').to_owned()),
+    }
+}

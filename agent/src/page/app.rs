@@ -1,0 +1,145 @@
+//! The routes.
+
+use std::{sync::Arc, time::Instant};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, HeaderValue, Response, StatusCode, header},
+    routing::get,
+};
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use super::{health::Health, link::Link, metrics::Metrics, share::Share, view};
+use crate::feed::Feed;
+
+#[derive(Clone)]
+pub struct App {
+    pub share: Arc<Share>,
+    pub health: Arc<Health>,
+    pub metrics: Arc<Metrics>,
+    pub link: Arc<Link>,
+    pub feed: watch::Receiver<Arc<Feed>>,
+    policy: HeaderValue,
+}
+
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+impl App {
+    pub fn new(
+        share: Arc<Share>,
+        health: Arc<Health>,
+        metrics: Arc<Metrics>,
+        link: Arc<Link>,
+        feed: watch::Receiver<Arc<Feed>>,
+    ) -> App {
+        // Nothing but our own style sheet: what a row holds could do nothing even if it got past the escaping.
+        let policy = format!(
+            "default-src 'none'; style-src '{}'; base-uri 'none'; form-action 'none'",
+            view::style_hash()
+        );
+        let policy = HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
+        App { share, health, metrics, link, feed, policy }
+    }
+
+    /// The service.
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/", get(index))
+            .route("/index.json", get(index_json))
+            .route("/healthz", get(healthz))
+            .route("/readyz", get(readyz))
+            .route("/metrics", get(metrics))
+            .with_state(self)
+    }
+}
+
+async fn index(State(app): State<App>, headers: HeaderMap) -> Response<Body> {
+    let json = wants_json(&headers);
+    page(&app, json).await
+}
+
+async fn index_json(State(app): State<App>) -> Response<Body> {
+    page(&app, true).await
+}
+
+async fn page(app: &App, json: bool) -> Response<Body> {
+    let began = Instant::now();
+    let page = app.share.page().await;
+    let (kind, body) = if json { (JSON, page.json.clone()) } else { (HTML, page.html.clone()) };
+    let mut response = answer(page.fine, kind, body);
+    let headers = response.headers_mut();
+    headers.insert(header::VARY, HeaderValue::from_static("accept"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if !json {
+        headers.insert(header::CONTENT_SECURITY_POLICY, app.policy.clone());
+    }
+    if !page.fine {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    app.metrics.request(began.elapsed(), page.fine);
+    response
+}
+
+/// Whether JSON is asked for by name; a browser asks for HTML by name.
+fn wants_json(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).map(HeaderValue::as_bytes).unwrap_or_default();
+    let position = |name: &[u8]| accept.windows(name.len()).position(|it| it.eq_ignore_ascii_case(name));
+    match (position(b"application/json"), position(b"text/html")) {
+        (Some(json), Some(html)) => json < html,
+        (json, _) => json.is_some(),
+    }
+}
+
+async fn healthz(State(app): State<App>) -> Response<Body> {
+    match app.health.fit().await {
+        Ok(()) => answer(true, TEXT, Bytes::from_static(b"ok\n")),
+        Err(why) => answer(false, TEXT, format!("{why}\n").into()),
+    }
+}
+
+async fn readyz(State(app): State<App>) -> Response<Body> {
+    let page = app.share.page().await;
+    let ready = app.health.ready(page.trouble.as_ref()).await;
+    let body = serde_json::to_vec_pretty(&ready).unwrap_or_default();
+    answer(ready.ready, JSON, body.into())
+}
+
+async fn metrics(State(app): State<App>) -> Response<Body> {
+    let fit = app.health.fit().await.is_ok();
+    let feed = app.feed.borrow().clone();
+    // Asks the machine, which takes a moment.
+    let text = tokio::task::spawn_blocking(move || app.metrics.text(&feed, &app.link, fit))
+        .await
+        .unwrap_or_default();
+    answer(true, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"), text.into())
+}
+
+fn answer(fine: bool, kind: HeaderValue, body: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = if fine { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_goes_to_who_asks_for_it_and_html_to_browsers() {
+        let wants = |accept: &'static str| {
+            wants_json(&HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]))
+        };
+        assert!(wants("application/json"));
+        assert!(wants("Application/JSON, text/plain;q=0.5"));
+        assert!(!wants("text/html,application/xhtml+xml,application/json;q=0.9,*/*;q=0.8"));
+        assert!(!wants("*/*"));
+    }
+}

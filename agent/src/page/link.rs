@@ -1,0 +1,314 @@
+//! The way to the database, kept open across failovers.
+//!
+//! A failover moves the endpoint's name to another address; the old connections are dead, or silent, or lead to a
+//! server that has become read-only. So the keeper looks at the name every second, and four times a second while the
+//! database is away or a query hangs; what leads to another address is dropped at once. While the database is
+//! away nobody's request waits for it: the keeper alone tries, a fresh attempt every quarter of a second
+//! whatever became of the one before, and the first that succeeds opens the way again.
+
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+    time::timeout,
+};
+
+use super::{
+    answer::{Answer, Trouble},
+    metrics::Metrics,
+    pool::Pool,
+};
+use crate::feed::{DatabaseFeed, Feed};
+
+const CALM: Duration = Duration::from_secs(1);
+const EAGER: Duration = Duration::from_millis(250);
+/// A query that takes longer may be on its way to a server that is gone.
+const SUSPICIOUS: Duration = Duration::from_millis(300);
+/// A query that takes longer has failed.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Attempts that hang at the same time.
+const ATTEMPTS: usize = 8;
+
+/// How things stand.
+#[derive(Clone, Default)]
+pub struct State {
+    pub pool: Option<Arc<Pool>>,
+    /// Why nobody should even try.
+    pub trouble: Option<Trouble>,
+    pub since: Option<Instant>,
+}
+
+pub struct Link {
+    state: watch::Sender<State>,
+    /// When each query under way began.
+    under_way: watch::Sender<Vec<Instant>>,
+    worry: Notify,
+    metrics: Arc<Metrics>,
+}
+
+impl Link {
+    pub fn new(metrics: Arc<Metrics>) -> Link {
+        Link {
+            state: watch::Sender::default(),
+            under_way: watch::Sender::default(),
+            worry: Notify::new(),
+            metrics,
+        }
+    }
+
+    pub fn state(&self) -> State {
+        self.state.borrow().clone()
+    }
+
+    /// Asks the database, over whichever pool is the right one by then.
+    ///
+    /// # Errors
+    /// Why there is no answer; at once while the database is known to be away.
+    pub async fn ask(&self) -> Result<Answer, Trouble> {
+        let began = Instant::now();
+        self.under_way.send_modify(|it| it.push(began));
+        let guard = UnderWay(self, began);
+        let result = timeout(PATIENCE, self.try_ask()).await.unwrap_or_else(|_| {
+            let words = format!("the database does not answer within {} s", PATIENCE.as_secs());
+            let trouble = Trouble::Away(words);
+            self.lose(None, &trouble);
+            Err(trouble)
+        });
+        drop(guard);
+        self.metrics.query(began.elapsed(), result.is_ok());
+        result
+    }
+
+    async fn try_ask(&self) -> Result<Answer, Trouble> {
+        let mut follow = self.state.subscribe();
+        loop {
+            let State { pool, trouble, .. } = follow.borrow_and_update().clone();
+            if let Some(trouble) = trouble {
+                return Err(trouble);
+            }
+            let gone = || Trouble::Unknown("the page is shutting down".to_owned());
+            let Some(pool) = pool else {
+                follow.changed().await.map_err(|_| gone())?;
+                continue;
+            };
+            tokio::select! {
+                result = pool.ask() => {
+                    if let Err(trouble) = &result && trouble.is_lasting() {
+                        self.lose(Some(&pool), trouble);
+                    }
+                    return result;
+                }
+                // Another pool, or none: what this one would have said no longer counts.
+                changed = follow.changed() => changed.map_err(|_| gone())?,
+            }
+        }
+    }
+
+    /// Notes that the database is away, unless another pool has taken over meanwhile.
+    fn lose(&self, pool: Option<&Arc<Pool>>, trouble: &Trouble) {
+        self.state.send_if_modified(|it| {
+            let same = pool.is_none_or(|pool| it.pool.as_ref().is_some_and(|have| Arc::ptr_eq(have, pool)));
+            if !same || it.trouble.is_some() {
+                return false;
+            }
+            tracing::warn!("{}", trouble.words());
+            it.trouble = Some(trouble.clone());
+            it.since = Some(Instant::now());
+            true
+        });
+        self.worry.notify_one();
+    }
+
+    fn open(&self, pool: Arc<Pool>) {
+        self.state.send_modify(|it| {
+            if it.trouble.is_some() {
+                tracing::info!("the database at {} answers", pool.address);
+            }
+            *it = State { pool: Some(pool), ..State::default() };
+        });
+    }
+
+    /// Watches name and database for ever.
+    pub async fn keep(self: Arc<Link>, mut feed: watch::Receiver<Arc<Feed>>) {
+        let mut target: Option<DatabaseFeed> = None;
+        let mut attempts: JoinSet<Result<Arc<Pool>, Trouble>> = JoinSet::new();
+        let mut names = Names::default();
+        loop {
+            let wanted = feed.borrow_and_update().database.clone();
+            if wanted != target || wanted.is_none() {
+                attempts.abort_all();
+                attempts = JoinSet::new();
+                names = Names::default();
+                target = wanted;
+                let nothing = match (&target, feed.borrow().configured) {
+                    (Some(_), _) => None,
+                    (None, true) => Some("the stack has no database yet"),
+                    (None, false) => Some("this host has not read the stack's parameters yet"),
+                };
+                let trouble = nothing.map(|it| Trouble::Unknown(it.to_owned()));
+                self.state.send_if_modified(|it| {
+                    let moved = it.pool.is_some() || it.trouble != trouble;
+                    *it = State { pool: None, trouble, since: Some(Instant::now()) };
+                    moved
+                });
+            }
+            let Some(database) = &target else {
+                if feed.changed().await.is_err() {
+                    return;
+                }
+                continue;
+            };
+            self.look(database, &mut names, &mut attempts).await;
+            let wait = if self.is_worried() { EAGER } else { CALM };
+            tokio::select! {
+                changed = feed.changed() => if changed.is_err() { return },
+                () = self.worry.notified() => tokio::time::sleep(Duration::from_millis(20)).await,
+                Some(Ok(result)) = attempts.join_next() => self.judge(result, &mut attempts),
+                () = tokio::time::sleep(wait) => (),
+                () = self.suspicion() => (),
+            }
+        }
+    }
+
+    async fn look(
+        &self,
+        database: &DatabaseFeed,
+        names: &mut Names,
+        attempts: &mut JoinSet<Result<Arc<Pool>, Trouble>>,
+    ) {
+        let State { pool, trouble, .. } = self.state();
+        let place = match names.resolve(&database.endpoint).await {
+            Resolved::At(addresses) => match &pool {
+                Some(pool) if addresses.contains(&pool.address) => pool.address,
+                _ => {
+                    let Some(first) = addresses.first().copied() else { return };
+                    let fresh = Arc::new(Pool::new(database, first));
+                    if let Some(old) = &pool {
+                        tracing::info!("{} moved from {} to {first}", database.endpoint, old.address);
+                    }
+                    if trouble.is_none() {
+                        self.open(fresh);
+                        return;
+                    }
+                    self.state.send_modify(|it| it.pool = Some(fresh));
+                    first
+                }
+            },
+            Resolved::Nowhere if pool.is_none() => {
+                let words = format!("the database's name {} does not resolve", database.endpoint);
+                self.lose(None, &Trouble::Away(words));
+                return;
+            }
+            // The name service is away: what was right a moment ago is the best guess.
+            Resolved::Nowhere | Resolved::Later => match &pool {
+                Some(pool) => pool.address,
+                None => return,
+            },
+        };
+        if trouble.is_some() && attempts.len() < ATTEMPTS {
+            let pool = Arc::new(Pool::new(database, place));
+            attempts
+                .spawn(async move { pool.ask().await.map(|_| pool.clone()).or_else(|err| fine(err, pool)) });
+        }
+    }
+
+    fn judge(&self, result: Result<Arc<Pool>, Trouble>, attempts: &mut JoinSet<Result<Arc<Pool>, Trouble>>) {
+        match result {
+            Ok(pool) => {
+                attempts.abort_all();
+                self.open(pool);
+            }
+            // The newest words count: the password may be wrong now that the server is back.
+            Err(trouble) => {
+                self.state.send_if_modified(|it| {
+                    let moved = it.trouble.is_some() && it.trouble.as_ref() != Some(&trouble);
+                    if moved {
+                        it.trouble = Some(trouble);
+                    }
+                    moved
+                });
+            }
+        }
+    }
+
+    fn is_worried(&self) -> bool {
+        self.state.borrow().trouble.is_some()
+            || self.under_way.borrow().first().is_some_and(|it| it.elapsed() > SUSPICIOUS)
+    }
+
+    /// Comes when a query has hung for a while.
+    async fn suspicion(&self) {
+        let mut under_way = self.under_way.subscribe();
+        loop {
+            let first = under_way.borrow_and_update().first().copied();
+            match first {
+                Some(began) if began.elapsed() > SUSPICIOUS => return std::future::pending().await,
+                Some(began) => {
+                    let due = tokio::time::Instant::from_std(began + SUSPICIOUS);
+                    tokio::select! {
+                        () = tokio::time::sleep_until(due) => if self.under_way.borrow().first() == Some(&began) { return },
+                        _ = under_way.changed() => (),
+                    }
+                }
+                None => drop(under_way.changed().await),
+            }
+        }
+    }
+}
+
+/// A server that answers at all is there, whatever it says about the table.
+fn fine(trouble: Trouble, pool: Arc<Pool>) -> Result<Arc<Pool>, Trouble> {
+    if trouble.is_lasting() { Err(trouble) } else { Ok(pool) }
+}
+
+struct UnderWay<'a>(&'a Link, Instant);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.under_way.send_modify(|all| {
+            if let Some(at) = all.iter().position(|it| *it == self.1) {
+                all.remove(at);
+            }
+        });
+    }
+}
+
+/// Name resolution that never has two questions under way: a dead name service holds a thread for seconds.
+#[derive(Default)]
+struct Names(Option<tokio::task::JoinHandle<std::io::Result<Vec<IpAddr>>>>);
+
+enum Resolved {
+    At(Vec<IpAddr>),
+    Nowhere,
+    Later,
+}
+
+impl Names {
+    async fn resolve(&mut self, name: &str) -> Resolved {
+        if let Ok(address) = name.parse() {
+            return Resolved::At(vec![address]);
+        }
+        let name = name.to_owned();
+        let task = self.0.get_or_insert_with(|| {
+            tokio::spawn(async move {
+                let found = tokio::net::lookup_host((name, 0)).await?;
+                Ok(found.map(|it| it.ip()).collect())
+            })
+        });
+        match timeout(Duration::from_millis(500), task).await {
+            Err(_) => Resolved::Later,
+            Ok(done) => {
+                self.0 = None;
+                match done {
+                    Ok(Ok(addresses)) if !addresses.is_empty() => Resolved::At(addresses),
+                    _ => Resolved::Nowhere,
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The lab's accounts and permissions: the login user in the web server's group, `/var/www` shared between them.
+
+use std::{
+    fs,
+    os::{
+        fd::AsRawFd,
+        unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
+    },
+    path::Path,
+    time::Duration,
+};
+
+use anyhow::Context;
+
+use crate::{
+    converge::Step,
+    host::{Host, Owner, ROOT},
+    os::Os,
+    steps::efs,
+};
+
+/// The tree that the lab hands to the login user and the web server.
+const TREE: &str = "/var/www";
+/// Directories keep the group for what is made in them.
+const FOLDER: u32 = 0o2775;
+const FILE: u32 = 0o664;
+
+pub struct Accounts {
+    pub os: &'static Os,
+}
+
+impl Accounts {
+    fn login_user(&self, host: &Host) -> Option<&'static str> {
+        self.os.login_users.iter().copied().find(|it| host.user(it).is_some())
+    }
+
+    /// The tree's owner: the login user where there is one.
+    pub fn owner(os: &'static Os, host: &Host) -> anyhow::Result<Owner> {
+        let (gid, _) = host.group(os.web_user).with_context(|| {
+            format!("group {} does not exist yet: the web server is not installed", os.web_user)
+        })?;
+        let user = Accounts { os }.login_user(host).and_then(|it| host.user(it)).unwrap_or(ROOT);
+        Ok(Owner { uid: user.uid, gid })
+    }
+
+    /// The number of files that are not as they should be; mends them if asked.
+    async fn tree(&self, host: &Host, mend: bool) -> anyhow::Result<usize> {
+        let owner = Self::owner(self.os, host)?;
+        let host = host.clone();
+        let walk = move || {
+            let tree = host.at(TREE);
+            let mut wrong = 0;
+            if tree.exists() {
+                walk(&host, &tree, owner, mend, &mut wrong)?;
+            }
+            anyhow::Ok(wrong)
+        };
+        tokio::task::spawn_blocking(walk).await.context("walking /var/www")?
+    }
+}
+
+impl Step for Accounts {
+    const NAME: &'static str = "accounts";
+
+    async fn check(&self, host: &Host) -> anyhow::Result<Option<String>> {
+        if let Some(user) = self.login_user(host)
+            && !host.group(self.os.web_user).is_some_and(|(_, members)| members.iter().any(|it| it == user))
+        {
+            return Ok(Some(format!("{user} is not in group {}", self.os.web_user)));
+        }
+        if !host.exists("/var/www/html") {
+            return Ok(Some("/var/www/html is missing".to_owned()));
+        }
+        let wrong = self.tree(host, false).await?;
+        Ok((wrong > 0).then(|| format!("{wrong} below {TREE} have another owner or mode")))
+    }
+
+    async fn apply(&self, host: &Host) -> anyhow::Result<()> {
+        if let Some(user) = self.login_user(host) {
+            host.run(&["usermod", "-a", "-G", self.os.web_user, user], Duration::from_secs(20)).await?;
+        }
+        if !host.exists("/var/www/html") {
+            host.mkdir("/var/www/html", FOLDER)?;
+        }
+        self.tree(host, true).await.map(drop)
+    }
+}
+
+/// Goes down the tree by open descriptors, which nobody can exchange for a link to elsewhere in between; what is
+/// mounted below (the shared files) is not even looked at, since its server may be dead.
+fn walk(host: &Host, path: &Path, owner: Owner, mend: bool, wrong: &mut usize) -> anyhow::Result<()> {
+    let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK | nix::libc::O_CLOEXEC;
+    let file = match fs::OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Ok(file) => file,
+        // A link, a socket, or gone meanwhile.
+        Err(_) => return Ok(()),
+    };
+    let meta = file.metadata()?;
+    let mode = match meta.file_type() {
+        it if it.is_dir() => FOLDER,
+        // A second name of a file may lie anywhere, so its mode is not ours to change.
+        it if it.is_file() && meta.nlink() == 1 => FILE,
+        _ => return Ok(()),
+    };
+    let owned = !host.is_real() || (meta.uid(), meta.gid()) == (owner.uid, owner.gid);
+    if !owned || meta.mode() & 0o7777 != mode {
+        *wrong += 1;
+        if mend {
+            if host.is_real() {
+                std::os::unix::fs::fchown(&file, Some(owner.uid), Some(owner.gid))?;
+            }
+            file.set_permissions(fs::Permissions::from_mode(mode))?;
+        }
+    }
+    if meta.is_dir() {
+        for entry in fs::read_dir(format!("/proc/self/fd/{}", file.as_raw_fd()))? {
+            let entry = entry?;
+            let below = path.join(entry.file_name());
+            // The name is compared before the entry is touched.
+            if below == host.at(efs::AT) && host.is_mounted(efs::AT) {
+                continue;
+            }
+            walk(host, &below, owner, mend, wrong)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        converge::{Log, run},
+        host::{Output, script::scripted},
+    };
+
+    fn machine() -> (Host, std::sync::Arc<crate::host::script::Script>, Accounts) {
+        let (host, script) = scripted();
+        host.write("/etc/os-release", b"ID=amzn\n", 0o644, None).unwrap();
+        host.write("/etc/passwd", b"ec2-user:x:1000:1000::/home/ec2-user:/bin/bash\n", 0o644, None).unwrap();
+        host.write("/etc/group", b"apache:x:48:\n", 0o644, None).unwrap();
+        host.write("/var/www/html/pictures/a.png", b"", 0o600, None).unwrap();
+        script.on(|host, line| {
+            if line == "usermod -a -G apache ec2-user" {
+                host.write("/etc/group", b"apache:x:48:ec2-user\n", 0o644, None).unwrap();
+            }
+            Output::default()
+        });
+        let os = crate::os::detect(&host).unwrap();
+        (host, script, Accounts { os })
+    }
+
+    fn mode(host: &Host, path: &str) -> u32 {
+        fs::metadata(host.at(path)).unwrap().mode() & 0o7777
+    }
+
+    #[tokio::test]
+    async fn the_login_user_joins_and_the_tree_gets_the_labs_modes() {
+        let (host, script, step) = machine();
+        assert!(run(&host, &Log::default(), &step).await);
+        assert_eq!(mode(&host, "/var/www/html/pictures"), 0o2775);
+        assert_eq!(mode(&host, "/var/www/html/pictures/a.png"), 0o664);
+        script.log();
+        assert!(run(&host, &Log::default(), &step).await);
+        assert_eq!(script.log(), Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn what_lies_on_the_shared_files_and_behind_links_stays_as_it_is() {
+        let (host, _, step) = machine();
+        host.write("/var/www/html/efs/theirs", b"", 0o600, None).unwrap();
+        host.write("/etc/shadow", b"", 0o600, None).unwrap();
+        std::os::unix::fs::symlink(host.at("/etc/shadow"), host.at("/var/www/html/link")).unwrap();
+        let table = b"1 2 0:1 / /var/www/html/efs rw - nfs4 x rw\n";
+        host.write("/proc/self/mountinfo", table, 0o644, None).unwrap();
+        assert!(run(&host, &Log::default(), &step).await);
+        assert_eq!(mode(&host, "/var/www/html/efs/theirs"), 0o600);
+        assert_eq!(mode(&host, "/etc/shadow"), 0o600);
+    }
+}

@@ -1,0 +1,193 @@
+//! Apache, PHP, the database client, and what mounting the shared files needs.
+
+use std::{collections::BTreeMap, sync::Mutex, time::Duration};
+
+use shared::agent::{AgentConfig, Transport};
+
+use crate::{
+    converge::Step,
+    host::{Host, last_words},
+    os::Os,
+};
+
+pub struct Packages<'a> {
+    os: &'static Os,
+    want: Vec<&'static str>,
+    seen: &'a Mutex<Option<Seen>>,
+    versions: &'a Mutex<BTreeMap<String, String>>,
+}
+
+/// The state of the package database in which all of these were installed.
+#[derive(PartialEq)]
+pub struct Seen {
+    stamps: Vec<String>,
+    want: Vec<&'static str>,
+}
+
+impl<'a> Packages<'a> {
+    /// What the configuration needs; without one, what every host needs.
+    pub fn new(
+        os: &'static Os,
+        config: Option<&AgentConfig>,
+        seen: &'a Mutex<Option<Seen>>,
+        versions: &'a Mutex<BTreeMap<String, String>>,
+    ) -> Packages<'a> {
+        let mut want = os.packages.base.to_vec();
+        match config.and_then(|it| it.files.as_ref()).map(|it| it.transport) {
+            Some(Transport::Nfs) => want.extend(os.packages.nfs),
+            // Most hosts mount with TLS: not waiting for the parameters makes one transaction instead of two.
+            Some(Transport::Tls) | None => want.extend(os.packages.efs),
+        }
+        if config.is_some_and(|it| it.local_database) {
+            want.extend(os.local_database.packages);
+        }
+        Packages { os, want, seen, versions }
+    }
+
+    fn now(&self, host: &Host) -> Seen {
+        let stamps = self.os.packages.stamps.iter().map(|it| host.stamp(it)).collect();
+        Seen { stamps, want: self.want.clone() }
+    }
+
+    /// Names of those that are not installed.
+    async fn missing(&self, host: &Host) -> anyhow::Result<Vec<&'static str>> {
+        let argv = [self.os.packages.query, &self.want].concat();
+        // Fails as soon as one is missing, and prints the others.
+        let out = host.try_run(&argv, Duration::from_secs(30)).await?;
+        let mut found = BTreeMap::new();
+        for line in out.stdout.lines() {
+            if let [name, "installed", version] = line.split(' ').collect::<Vec<_>>()[..] {
+                found.insert(name.to_owned(), version.to_owned());
+            }
+        }
+        let missing = self.want.iter().copied().filter(|it| !found.contains_key(*it)).collect();
+        if let Ok(mut it) = self.versions.lock() {
+            *it = found;
+        }
+        Ok(missing)
+    }
+
+    async fn install(&self, host: &Host, names: &[&str]) -> anyhow::Result<()> {
+        let argv = [self.os.packages.install, names].concat();
+        host.run(&argv, Self::TIMEOUT).await.map(drop)
+    }
+}
+
+impl Step for Packages<'_> {
+    const NAME: &'static str = "packages";
+    const TIMEOUT: Duration = Duration::from_secs(900);
+
+    async fn check(&self, host: &Host) -> anyhow::Result<Option<String>> {
+        let now = self.now(host);
+        if self.seen.lock().is_ok_and(|it| it.as_ref() == Some(&now)) {
+            return Ok(None);
+        }
+        let missing = self.missing(host).await?;
+        if !missing.is_empty() {
+            return Ok(Some(format!("not installed: {}", missing.join(", "))));
+        }
+        if let Ok(mut it) = self.seen.lock() {
+            *it = Some(now);
+        }
+        Ok(None)
+    }
+
+    async fn apply(&self, host: &Host) -> anyhow::Result<()> {
+        let packages = &self.os.packages;
+        if let Some(heal) = packages.heal {
+            // Whether it succeeds shows in what follows.
+            let out = host.try_run(heal, Duration::from_secs(300)).await?;
+            if out.code != 0 {
+                tracing::warn!("packages: {}", last_words(&out));
+            }
+        }
+        let missing = self.missing(host).await?;
+        let fresh = packages.lists.is_some_and(|it| {
+            host.list(it).is_ok_and(|names| !names.iter().any(|name| name.ends_with("_Packages")))
+        });
+        if fresh {
+            host.run(packages.refresh, Duration::from_secs(300)).await?;
+            return self.install(host, &missing).await;
+        }
+        // Lists that came with the image may be too old: they are refreshed only when that shows.
+        match self.install(host, &missing).await {
+            Ok(()) => Ok(()),
+            Err(_) => {
+                host.run(packages.refresh, Duration::from_secs(300)).await?;
+                self.install(host, &missing).await
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        converge::{Log, run},
+        host::{Output, script::scripted},
+    };
+
+    fn os(host: &Host) -> &'static Os {
+        host.write("/etc/os-release", b"ID=debian\n", 0o644, None).unwrap();
+        crate::os::detect(host).unwrap()
+    }
+
+    /// A package manager that has `have` and installs what it is asked for, unless it fails first.
+    fn dpkg(host: &Host, line: &str, failures: &mut u32) -> Output {
+        let have = host.read("/var/lib/dpkg/status").unwrap().unwrap_or_default();
+        if line.starts_with("dpkg-query") {
+            let asked = line.split(' ').skip(5);
+            let lines = asked.filter(|it| have.contains(it)).map(|it| format!("{it} installed 1.0\n"));
+            return Output { code: 1, stdout: lines.collect(), stderr: String::new() };
+        }
+        if line.contains(" install ") && *failures > 0 {
+            *failures -= 1;
+            return Output { code: 100, stderr: "E: 404 Not Found".into(), ..Output::default() };
+        }
+        if let Some((_, names)) = line.split_once(" install ") {
+            host.write("/var/lib/dpkg/status", names.as_bytes(), 0o644, None).unwrap();
+        }
+        Output::default()
+    }
+
+    #[tokio::test]
+    async fn the_second_pass_asks_nobody() {
+        let (host, script) = scripted();
+        let (seen, versions) = (Mutex::default(), Mutex::default());
+        let step = Packages::new(os(&host), None, &seen, &versions);
+        host.write("/var/lib/apt/lists/x_Packages", b"", 0o644, None).unwrap();
+        script.on(|host, line| dpkg(host, line, &mut 0));
+        assert!(run(&host, &Log::default(), &step).await);
+        script.log();
+        assert!(run(&host, &Log::default(), &step).await);
+        assert_eq!(script.log(), Vec::<String>::new());
+        assert_eq!(versions.lock().unwrap().get("apache2").map(String::as_str), Some("1.0"));
+    }
+
+    #[tokio::test]
+    async fn a_package_removed_by_hand_is_noticed() {
+        let (host, script) = scripted();
+        let (seen, versions) = (Mutex::default(), Mutex::default());
+        let step = Packages::new(os(&host), None, &seen, &versions);
+        script.on(|host, line| dpkg(host, line, &mut 0));
+        assert!(run(&host, &Log::default(), &step).await);
+        host.write("/var/lib/dpkg/status", b"apache2", 0o644, None).unwrap();
+        let missing = step.check(&host).await.unwrap().unwrap();
+        assert!(missing.contains("php-fpm") && !missing.contains("apache2"), "{missing}");
+    }
+
+    #[tokio::test]
+    async fn stale_lists_are_refreshed_and_the_installation_tried_again() {
+        let (host, script) = scripted();
+        let (seen, versions) = (Mutex::default(), Mutex::default());
+        let step = Packages::new(os(&host), None, &seen, &versions);
+        host.write("/var/lib/apt/lists/x_Packages", b"", 0o644, None).unwrap();
+        let mut failures = 1;
+        script.on(move |host, line| dpkg(host, line, &mut failures));
+        assert!(run(&host, &Log::default(), &step).await);
+        let log = script.log();
+        assert_eq!(log.iter().filter(|it| it.ends_with(" update")).count(), 1, "{log:#?}");
+        assert!(log[0].starts_with("dpkg-query") && log[1].starts_with("dpkg --configure -a"), "{log:#?}");
+    }
+}

@@ -1,0 +1,127 @@
+//! PHP's settings: where `dbinfo.inc` is found, and how many workers may hold a database connection.
+
+use std::time::Duration;
+
+use crate::{
+    converge::Step,
+    host::{Host, ROOT},
+    os::{self, Os},
+    steps::dbinfo,
+};
+
+const LIST: &str = "/etc/lamp/opcache-never.txt";
+/// Which settings php-fpm runs with; survives a reboot, since php-fpm reads them anew then anyway.
+const LOADED: &str = "/var/lib/lamp/php-loaded";
+
+pub struct Php {
+    pub os: &'static Os,
+}
+
+/// Read by every way of running PHP.
+fn ini() -> String {
+    format!(
+        "; Written by lampd; a change here is undone within a minute.\n\
+         ; include \"dbinfo.inc\" works from any page, and no page's own folder comes before it.\n\
+         include_path = \"{}:.:/usr/share/pear:/usr/share/php\"\n\
+         ; A new password counts from the next request on: that one file is never served from the cache.\n\
+         opcache.blacklist_filename = {LIST}\n\
+         ; The pages' errors belong into the log, not to the visitor.\n\
+         display_errors = Off\nexpose_php = Off\n\
+         ; A database that is away is noticed in seconds.\n\
+         mysqlnd.net_read_timeout = 10\ndefault_socket_timeout = 10\n",
+        dbinfo::FOLDER
+    )
+}
+
+/// Over the distribution's pool `www`; each worker holds at most one connection to the database, and a micro class
+/// of RDS has 66: four hosts with this many, and eight in the page's pool, use at most 64.
+const POOL: &str = "; Written by lampd; a change here is undone within a minute.\n\
+[www]\n\
+pm = ondemand\n\
+pm.max_children = 8\n\
+pm.process_idle_timeout = 60s\n\
+; A thousand clients at once wait here instead of being refused.\n\
+listen.backlog = 4096\n";
+
+impl Php {
+    fn wanted(&self, host: &Host) -> anyhow::Result<(os::Php, Vec<(String, String)>)> {
+        let php = self.os.php(host)?;
+        let mut files = vec![(LIST.to_owned(), format!("{}\n", dbinfo::FILE))];
+        files.extend(php.ini.iter().map(|it| (format!("{it}/99-lamp.ini"), ini())));
+        files.push((format!("{}/zz-lamp.conf", php.pool), POOL.to_owned()));
+        Ok((php, files))
+    }
+}
+
+/// A short name for what the files say.
+pub fn digest(texts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> String {
+    use sha2::{Digest, Sha256};
+    let mut hash = Sha256::new();
+    for text in texts {
+        hash.update(text.as_ref());
+    }
+    hash.finalize().iter().take(6).map(|it| format!("{it:02x}")).collect()
+}
+
+impl Step for Php {
+    const NAME: &'static str = "php";
+
+    async fn check(&self, host: &Host) -> anyhow::Result<Option<String>> {
+        let (_, files) = self.wanted(host)?;
+        for (path, text) in &files {
+            if let Some(wrong) = host.differs(path, text.as_bytes(), 0o644, ROOT)? {
+                return Ok(Some(wrong));
+            }
+        }
+        let loaded = host.read(LOADED)?.unwrap_or_default();
+        Ok((loaded != digest(files.iter().map(|it| &it.1)))
+            .then(|| "php-fpm runs with other settings".to_owned()))
+    }
+
+    async fn apply(&self, host: &Host) -> anyhow::Result<()> {
+        let (php, files) = self.wanted(host)?;
+        for (path, text) in &files {
+            host.write(path, text.as_bytes(), 0o644, Some(ROOT))?;
+        }
+        // One that does not run reads them when it starts.
+        host.run(&["systemctl", "try-reload-or-restart", &php.unit], Duration::from_secs(40)).await?;
+        host.write(LOADED, digest(files.iter().map(|it| &it.1)).as_bytes(), 0o644, None)
+    }
+}
+
+/// What a host keeps when the agent leaves: nothing of ours.
+///
+/// # Errors
+/// When a file cannot be removed.
+pub fn remove(os: &'static Os, host: &Host) -> anyhow::Result<Option<String>> {
+    let Ok((php, files)) = (Php { os }).wanted(host) else { return Ok(None) };
+    for (path, _) in &files {
+        host.remove(path)?;
+    }
+    host.remove(LOADED)?;
+    Ok(Some(php.unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        converge::{Log, run},
+        host::script::scripted,
+    };
+
+    #[tokio::test]
+    async fn every_way_of_running_php_gets_the_settings_and_fpm_is_reloaded_once() {
+        let (host, script) = scripted();
+        host.write("/etc/os-release", b"ID=debian\n", 0o644, None).unwrap();
+        for sapi in ["fpm", "cli"] {
+            host.mkdir(&format!("/etc/php/8.2/{sapi}/conf.d"), 0o755).unwrap();
+        }
+        host.mkdir("/etc/php/8.2/fpm/pool.d", 0o755).unwrap();
+        let step = Php { os: crate::os::detect(&host).unwrap() };
+        assert!(run(&host, &Log::default(), &step).await);
+        assert!(run(&host, &Log::default(), &step).await);
+        assert_eq!(script.log(), ["systemctl try-reload-or-restart php8.2-fpm.service"]);
+        assert!(host.exists("/etc/php/8.2/cli/conf.d/99-lamp.ini"));
+    }
+}

@@ -1,0 +1,17 @@
+//! `lampd` on real hosts: throw-away Debians with a real systemd, real apt, Apache and PHP, a real MariaDB, and
+//! moto's Parameter Store. What the kernel cannot give here (units' memory limits) is not tested.
+
+#![expect(unreachable_pub, reason = "the modules of a test share their helpers")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests are tests")]
+
+mod hosts {
+    mod lab;
+
+    mod bad_days;
+    mod broken_by_hand;
+    mod install;
+    mod live;
+}
+
+#[path = "real/database.rs"]
+mod database;

@@ -1,0 +1,174 @@
+//! What goes wrong around the agent: store, mirror, disk, power.
+
+use std::time::{Duration, Instant};
+
+use super::lab::{DATABASE, Lab, baked};
+use crate::database::{Database, USER};
+
+const SOON: Duration = Duration::from_secs(20);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_store_away_at_boot_is_told_on_the_console_and_away_later_hurts_nobody() {
+    let database = Database::start().await;
+    database.seed().await;
+    tokio::task::spawn_blocking(move || {
+        let mut lab = Lab::new();
+        lab.database(&database, "db", DATABASE);
+        lab.put_usual();
+        lab.region.link("aws", false).unwrap();
+        let host = lab.host("web1", baked());
+        host.install();
+        host.until("told on the console", Duration::from_secs(60), || {
+            host.instance.console().unwrap().contains("asking the Parameter Store")
+        });
+        assert_eq!(host.page("/healthz").status, 503);
+        assert_ne!(host.site("/lamp-ready").status, 200);
+        // Everything that needs no parameters is done meanwhile.
+        host.until("serving", Duration::from_secs(60), || host.step("web").0 == "ok");
+        lab.region.link("aws", true).unwrap();
+        host.until("ready", Duration::from_secs(60), || host.page("/healthz").status == 200);
+        host.until("serving rows", SOON, || host.page("/").status == 200 && host.site("/").status == 200);
+
+        // A value that cannot be read: the last good configuration stays, and the operator sees why.
+        lab.put(&[("db/port", "s3cret-not-a-port")]);
+        host.until("told", SOON, || {
+            host.status()["trouble"].as_str().is_some_and(|it| it.contains("db/port"))
+        });
+        assert_eq!(
+            (host.page("/").status, host.site("/").status, host.page("/healthz").status),
+            (200, 200, 200)
+        );
+        host.until("reported", SOON, || {
+            lab.report(&host)["last_error"].as_str().is_some_and(|it| it.contains("db/port"))
+        });
+        assert!(
+            !host.journal().contains("s3cret-not-a-port")
+                && !lab.report(&host).to_string().contains("s3cret")
+        );
+        lab.put(&[("db/port", "3306")]);
+        host.until("healed", SOON, || host.status()["trouble"].is_null());
+
+        lab.region.link("aws", false).unwrap();
+        host.until("told", Duration::from_secs(60), || {
+            host.status()["trouble"].as_str().is_some_and(|it| it.starts_with("asking the Parameter Store"))
+        });
+        assert_eq!(
+            (host.page("/").status, host.site("/").status, host.page("/healthz").status),
+            (200, 200, 200)
+        );
+        // Even a reboot without the store: this host knows what it was.
+        host.instance.reboot().unwrap();
+        host.until("ready", Duration::from_secs(60), || host.page("/healthz").status == 200);
+        host.until("serving rows", SOON, || host.page("/").status == 200 && host.site("/").status == 200);
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_down_at_boot_or_refuses_us_leaves_the_host_healthy() {
+    let mut database = Database::prepare("127.0.0.1", crate::database::free_port(), &[]);
+    let runtime = tokio::runtime::Handle::current();
+    tokio::task::spawn_blocking(move || {
+        let mut lab = Lab::new();
+        lab.database(&database, "db", DATABASE);
+        lab.put_usual();
+        let host = lab.ready_host("web1");
+        let page = host.page("/");
+        assert_eq!(page.status, 503, "{page:?}");
+        assert_eq!(host.site("/").status, 503);
+        runtime.block_on(async {
+            database.resume().await;
+            database.seed().await;
+        });
+        let took = host.until("with rows", SOON, || host.page("/").status == 200);
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        host.until("with rows from PHP", SOON, || host.site("/").status == 200);
+        // The password is changed at the server first, as a careless person would.
+        runtime.block_on(database.sql(&format!("ALTER USER {USER}@'%' IDENTIFIED BY 'changed'")));
+        runtime.block_on(database.sql("FLUSH PRIVILEGES"));
+        host.sh("systemctl restart lampd-page");
+        host.until("refused", SOON, || host.page("/").body.contains("refuses the account or its password"));
+        assert_eq!(host.page("/healthz").status, 200);
+        lab.put(&[("db/password", "changed")]);
+        host.until("healed", SOON, || host.page("/").status == 200 && host.site("/").status == 200);
+    })
+    .await
+    .unwrap();
+}
+
+#[test]
+fn a_locked_package_database_and_a_mirror_that_is_down_delay_and_do_not_defeat() {
+    let lab = Lab::new();
+    lab.put_usual();
+    let host = lab.host("web1", rehearsal::Image::plain());
+    lab.region.packages(false).unwrap();
+    host.sh("systemd-run -u holder --collect flock /var/lib/dpkg/lock-frontend sleep 20; sleep 1");
+    host.install();
+    host.until("trying", SOON, || host.step("packages").1.contains("not installed: apache2"));
+    host.until("told that the mirror is away", Duration::from_secs(120), || {
+        host.step("packages").0 == "failed"
+    });
+    let (_, words) = host.step("packages");
+    assert!(words.contains("apt-get"), "{words}");
+    assert!(host.instance.console().unwrap().contains("packages: "));
+    lab.region.packages(true).unwrap();
+    // In the middle of the installation the power goes.
+    host.until("unpacking", Duration::from_secs(120), || {
+        host.instance.exec(&["sh", "-c", "grep -q half-installed /var/lib/dpkg/status || ls /var/lib/dpkg/updates/0* || dpkg-query -W -f '${db:Status-Status}\n' | grep -qx unpacked"]).unwrap().success()
+    });
+    host.instance.kill().unwrap();
+    host.instance.start().unwrap();
+    host.instance.wait_until_running().ok();
+    host.until_ready();
+    assert_eq!(host.sh("dpkg --audit"), "");
+}
+
+#[test]
+fn a_full_disk_breaks_no_file_and_heals_once_there_is_room() {
+    let lab = Lab::new();
+    lab.put_usual();
+    let host = lab.ready_host("web1");
+    let before = host.sh("cat /etc/lamp/php/dbinfo.inc");
+    // A small file system in the place of the folder, and nothing left on it.
+    host.sh("cp -a /etc/lamp/php /root/php && mount -t tmpfs -o size=256k,mode=750 tmpfs /etc/lamp/php && chgrp www-data /etc/lamp/php && cp -a /root/php/. /etc/lamp/php/ && (cat /dev/zero > /etc/lamp/php/fill 2>/dev/null || true)");
+    lab.put(&[("db/user", "somebody-else")]);
+    host.until("told", SOON, || host.step("dbinfo").1.contains("No space left on device"));
+    assert_eq!(host.sh("cat /etc/lamp/php/dbinfo.inc"), before);
+    assert_eq!(host.page("/healthz").status, 503);
+    host.sh("rm /etc/lamp/php/fill");
+    host.until("healed", Duration::from_secs(45), || {
+        host.sh("cat /etc/lamp/php/dbinfo.inc").contains("somebody-else")
+    });
+    host.until("ready", SOON, || host.page("/healthz").status == 200);
+    assert_eq!(host.sh("ls -A /etc/lamp/php | grep lampd || true"), "");
+}
+
+#[test]
+fn killed_in_every_step_and_rebooted_it_comes_to_the_same_end() {
+    let lab = Lab::new();
+    lab.put_usual();
+    let host = lab.ready_host("web1");
+    // Takes away what the steps made, and kills the agent a little later each time.
+    let undo = "rm -f /etc/apache2/conf-enabled/zz-lamp.conf /var/www/html/index.php /etc/lamp/php/* \
+                /etc/php/8.2/*/conf.d/99-lamp.ini /etc/php/8.2/fpm/pool.d/zz-lamp.conf /run/lamp/lamp-ready; \
+                chmod 700 /var/www/html; gpasswd -d ec2-user www-data > /dev/null; systemctl stop apache2 php8.2-fpm";
+    for delay in [5_u16, 15, 30, 60, 100, 150, 250, 400, 700, 1200] {
+        host.sh(&format!(
+            "{undo}; systemctl restart lampd; sleep {}; systemctl kill -s KILL lampd",
+            f64::from(delay) / 1000.0
+        ));
+    }
+    host.instance.kill().unwrap();
+    host.instance.start().unwrap();
+    let began = Instant::now();
+    host.instance.wait_until_running().ok();
+    host.until_ready();
+    eprintln!("ready {} s after the power came back", began.elapsed().as_secs());
+    for (path, mode) in
+        [("/etc/lamp/php/dbinfo.inc", "640"), ("/var/www/html", "2775"), ("/var/www/html/index.php", "664")]
+    {
+        assert_eq!(host.sh(&format!("stat -c %a {path}")).trim(), mode, "{path}");
+    }
+    assert_eq!(host.sh("find / -xdev -name '.*.lampd' 2>/dev/null; true"), "");
+}

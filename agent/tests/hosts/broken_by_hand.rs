@@ -1,0 +1,76 @@
+//! What somebody breaks by hand is mended within a minute, and reported.
+
+use std::time::{Duration, Instant};
+
+use super::lab::{DATABASE, Lab};
+use crate::database::Database;
+
+/// What is done, by which step it is mended, and what holds afterwards.
+const BREAKS: &[(&str, &str, &str)] = &[
+    (
+        "echo '# by hand' >> /etc/apache2/conf-enabled/zz-lamp.conf",
+        "apache",
+        "! grep -q 'by hand' /etc/apache2/conf-enabled/zz-lamp.conf",
+    ),
+    ("rm /var/www/html/index.php", "index", "test -s /var/www/html/index.php"),
+    ("echo x > /etc/lamp/php/dbinfo.inc", "dbinfo", "grep -q DB_SERVER /etc/lamp/php/dbinfo.inc"),
+    ("chmod 666 /etc/lamp/php/dbinfo.inc", "dbinfo", "test $(stat -c %a /etc/lamp/php/dbinfo.inc) = 640"),
+    (
+        "mkdir -p /var/www/html/x; chmod 700 /var/www/html/x",
+        "accounts",
+        "test $(stat -c %a:%U:%G /var/www/html/x) = 2775:ec2-user:www-data",
+    ),
+    ("gpasswd -d ec2-user www-data", "accounts", "id -nG ec2-user | grep -qw www-data"),
+    ("rm /etc/php/8.2/fpm/conf.d/99-lamp.ini", "php", "test -s /etc/php/8.2/fpm/conf.d/99-lamp.ini"),
+    (
+        "a2dismod -qf proxy_fcgi; systemctl restart apache2",
+        "apache",
+        "test -e /etc/apache2/mods-enabled/proxy_fcgi.load",
+    ),
+    ("systemctl stop apache2", "web", "systemctl is-active apache2"),
+    (
+        "systemctl disable php8.2-fpm; systemctl stop php8.2-fpm",
+        "web",
+        "systemctl is-active php8.2-fpm && systemctl is-enabled php8.2-fpm",
+    ),
+    ("rm /run/lamp/lamp-ready", "ready", "test -e /run/lamp/lamp-ready"),
+    ("apt-get -qq -y remove php-mysql php8.2-mysql", "packages", "dpkg-query -W php8.2-mysql"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_that_is_broken_by_hand_is_mended_within_a_minute_and_reported() {
+    let database = Database::start().await;
+    database.seed().await;
+    tokio::task::spawn_blocking(move || {
+        let mut lab = Lab::new();
+        lab.database(&database, "db", DATABASE);
+        lab.put_usual();
+        let host = lab.ready_host("web1");
+        for round in BREAKS.chunks(6) {
+            let began = Instant::now();
+            for (script, ..) in round {
+                host.sh(script);
+            }
+            for (script, step, holds) in round {
+                host.until(&format!("mended after `{script}`"), Duration::from_secs(90), || {
+                    host.instance.exec(&["sh", "-c", holds]).unwrap().success()
+                });
+                let took = began.elapsed();
+                assert!(took < Duration::from_secs(60), "`{script}` took {took:?} to mend");
+                host.until("telling of it", Duration::from_secs(20), || {
+                    host.status()["steps"][*step]["repaired"].is_string()
+                });
+            }
+            host.until("ready again", Duration::from_secs(60), || {
+                host.page("/healthz").status == 200 && host.site("/").status == 200
+            });
+        }
+        host.until("reported", Duration::from_secs(30), || {
+            lab.report(&host)["steps"]["index"]
+                .as_str()
+                .is_some_and(|it| it.contains("repaired: /var/www/html/index.php is missing"))
+        });
+    })
+    .await
+    .unwrap();
+}

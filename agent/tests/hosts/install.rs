@@ -1,0 +1,219 @@
+//! From a plain image to a web server, and what it then is.
+
+use std::time::Duration;
+
+use super::lab::{DATABASE, Host, Lab};
+use crate::database::{Database, PASSWORD};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plain_debian_becomes_a_web_server_of_the_stack_and_nothing_secret_leaks() {
+    let database = Database::start().await;
+    database.seed().await;
+    tokio::task::spawn_blocking(move || plain(&database)).await.unwrap();
+}
+
+fn plain(database: &Database) {
+    let mut lab = Lab::new();
+    lab.database(database, "db", DATABASE);
+    lab.put_usual();
+    let host = lab.host("web1", rehearsal::Image::plain());
+    host.install();
+    // The page says from the first moment that this host is not ready, and why.
+    host.until("answering", Duration::from_secs(30), || host.page("/healthz").status == 503);
+    let took = host.until_ready();
+    eprintln!("plain image: ready {} s after the installation began", took.as_secs());
+
+    serves_the_site(&host);
+    serves_dbinfo_under_no_url(&host);
+    has_the_labs_accounts_and_modes(&host);
+    is_confined(&host);
+    leaks_nothing(&host);
+    reports(&lab, &host);
+    is_idle(&host);
+
+    // The same again changes nothing, and leaving takes away what came.
+    let before = host.sh("systemctl show -p MainPID lampd lampd-page");
+    host.install();
+    assert_eq!(host.sh("systemctl show -p MainPID lampd lampd-page"), before);
+    host.sh("/usr/local/bin/lampd uninstall");
+    let left = host.sh("set +e; ls -d /etc/lamp /var/lib/lamp /run/lamp /usr/local/bin/lampd /etc/systemd/system/lampd* 2>/dev/null; true");
+    assert_eq!(left, "");
+    assert_eq!(host.site("/lamp-ready").status, 404);
+    host.sh("systemctl is-active apache2");
+}
+
+fn serves_the_site(host: &Host) {
+    assert_eq!((host.site("/lamp-ready").status, host.site("/lamp-ready").body.as_str()), (200, "ready\n"));
+    let php = host.site("/");
+    assert_eq!(php.status, 200, "{php:?}");
+    let address = host.instance.address().to_string();
+    for it in ["KIM", "SEOUL", "BUSAN", &address] {
+        assert!(php.body.contains(it), "{it} is not in {}", php.body);
+    }
+    let page = host.page("/index.json");
+    assert_eq!(page.status, 200, "{page:?}");
+    let page: serde_json::Value = serde_json::from_str(&page.body).unwrap();
+    assert_eq!(page["host"]["instance"], host.id.as_str());
+    assert_eq!(page["host"]["zone"], super::lab::ZONE);
+    assert_eq!(page["host"]["private_ip"], address.as_str());
+    assert_eq!(page["database"]["address"], DATABASE.to_string());
+    assert_eq!(page["rows"][0]["name"], "KIM");
+    // Any page of the site, wherever it lies, includes dbinfo.inc; and PHP reads back the very password.
+    host.sh("mkdir -p /var/www/html/a/b && echo '<?php include \"dbinfo.inc\"; echo bin2hex(DB_PASSWORD);' > /var/www/html/a/b/show.php");
+    let hex: String = PASSWORD.bytes().map(|it| format!("{it:02x}")).collect();
+    assert_eq!(host.site("/a/b/show.php").body.trim(), hex);
+    host.sh("rm -r /var/www/html/a");
+}
+
+fn serves_dbinfo_under_no_url(host: &Host) {
+    // Also where somebody leaves one among the pages, and where somebody who is not root links to ours.
+    host.sh("mkdir -p /var/www/html/inc /var/www/html/efs; cd /var/www/html; \
+             echo '<?php // marker-of-a-copy' | tee dbinfo.inc inc/dbinfo.inc dbinfo.inc.bak dbinfo.inc~ > /dev/null; \
+             su -s /bin/sh www-data -c 'ln -s /etc/lamp/php/dbinfo.inc /var/www/html/link.txt; ln -s /etc/lamp/php /var/www/html/folder'; \
+             test -L link.txt -a -L folder");
+    for path in [
+        "/dbinfo.inc",
+        "/inc/dbinfo.inc",
+        "/DBINFO.INC",
+        "/dbinfo.inc/",
+        "/dbinfo.inc.",
+        "/dbinfo.inc%20",
+        "/dbinfo.inc%00",
+        "/dbinfo%2einc",
+        "/%64binfo.inc",
+        "/dbinfo.inc?x",
+        "/dbinfo.inc;x",
+        "/dbinfo.inc/x.php",
+        "/dbinfo.inc%2fx.php",
+        "//dbinfo.inc",
+        "/./dbinfo.inc",
+        "/efs/../dbinfo.inc",
+        "/efs/%2e%2e/dbinfo.inc",
+        "/efs/..%2fdbinfo.inc",
+        "/efs/../../../etc/lamp/php/dbinfo.inc",
+        "/%2e%2e/%2e%2e/%2e%2e/etc/lamp/php/dbinfo.inc",
+        "/..%2f..%2f..%2fetc/lamp/php/dbinfo.inc",
+        "/.%2e/.%2e/.%2e/etc/lamp/php/dbinfo.inc",
+        "/etc/lamp/php/dbinfo.inc",
+        "/lamp-ready/../page.json",
+        "/lamp-ready/page.json",
+        "/lamp-ready%2f..%2fpage.json",
+        "/dbinfo.inc.bak",
+        "/dbinfo.inc~",
+        "/link.txt",
+        "/folder/dbinfo.inc",
+        "/folder/",
+        "/index.php/dbinfo.inc/../../dbinfo.inc",
+        "/icons/../dbinfo.inc",
+        "/icons/%2e%2e/%2e%2e/etc/lamp/php/dbinfo.inc",
+    ] {
+        for answer in [host.site(path), host.page(path)] {
+            assert!(
+                !answer.body.contains("DB_PASSWORD") && !answer.body.contains("marker-of-a-copy"),
+                "{path}: {answer:?}"
+            );
+            assert!(
+                matches!(answer.status, 400 | 403 | 404) || path.contains("index.php"),
+                "{path}: {answer:?}"
+            );
+        }
+    }
+    host.sh("cd /var/www/html; rm -r inc dbinfo.inc* link.txt folder");
+}
+
+fn has_the_labs_accounts_and_modes(host: &Host) {
+    assert!(host.sh("id -nG ec2-user").split_whitespace().any(|it| it == "www-data"));
+    assert_eq!(
+        host.sh("stat -c '%a %U:%G' /etc/lamp/php/dbinfo.inc /etc/lamp/php").trim(),
+        "640 root:www-data\n750 root:www-data"
+    );
+    assert_eq!(
+        host.sh("stat -c '%a %U:%G' /var/www /var/www/html /var/www/html/index.php").trim(),
+        "2775 ec2-user:www-data\n2775 ec2-user:www-data\n664 ec2-user:www-data"
+    );
+    assert_eq!(
+        host.sh("stat -c '%a %U:%G' /run/lamp/page.json /etc/lamp/agent.toml").trim(),
+        "640 root:lamp-page\n640 root:root"
+    );
+}
+
+fn is_confined(host: &Host) {
+    let security = host.sh("systemd-analyze security lampd-page.service --no-pager | tail -1");
+    let exposure: f64 = security.split_whitespace().find_map(|it| it.parse().ok()).unwrap();
+    assert!(exposure <= 2.0, "{security}");
+    let page = host.sh("systemctl show -p MainPID --value lampd-page").trim().to_owned();
+    let user = host.sh(&format!("ps -o user= -p {page}"));
+    assert!(
+        user.trim().starts_with("lampd-p") || user.trim().parse::<u32>().is_ok_and(|it| it >= 61184),
+        "{user}"
+    );
+    assert_eq!(host.sh(&format!("grep -c 'CapEff:.0000000000000000' /proc/{page}/status")).trim(), "1");
+    host.sh("systemctl show -p Type -p WatchdogUSec lampd | grep -q Type=notify");
+}
+
+/// Nowhere but in the three files that hold it by design.
+fn leaks_nothing(host: &Host) {
+    for secret in [PASSWORD, "the-roles-secret-key"] {
+        host.instance.put("/root/secret", secret.as_bytes(), 0o600).unwrap();
+        let found = host.sh(
+            "set +e; cd /proc; for p in [0-9]*; do grep -qFf /root/secret $p/cmdline $p/environ 2>/dev/null && echo process $p $(tr '\\0' ' ' < $p/cmdline); done; \
+             journalctl --no-pager -o cat | grep -cFf /root/secret | grep -v '^0$'; \
+             grep -rlFf /root/secret /etc /var /run /tmp /root /usr/local/bin 2>/dev/null | grep -v -e '^/root/secret$' -e /var/lib/cloud; true",
+        );
+        let found: Vec<&str> = found.lines().collect();
+        // dbinfo.inc escapes quotes, so it does not even match literally.
+        let allowed = ["/var/lib/lamp/parameters.json", "/run/lamp/page.json"];
+        assert!(found.iter().all(|it| allowed.contains(it)), "{found:?}");
+    }
+    assert!(!host.instance.console().unwrap().contains("quoted"));
+    for unit in ["lampd", "lampd-page"] {
+        let pid = host.sh(&format!("systemctl show -p MainPID --value {unit}")).trim().to_owned();
+        assert_eq!(
+            host.sh(&format!("awk '/Max core file size/ {{ print $5, $6 }}' /proc/{pid}/limits")).trim(),
+            "0 0"
+        );
+    }
+}
+
+fn reports(lab: &Lab, host: &Host) {
+    host.until("reported as in order", Duration::from_secs(30), || lab.report(host)["converged"] == true);
+    let report = lab.report(host);
+    assert_eq!(report["generation"].as_str(), lab.moto.get("generation").as_deref());
+    assert!(report["steps"]["packages"].as_str().unwrap().starts_with("ok"), "{report:#}");
+    assert!(
+        report["versions"]["apache2"].is_string() && report["versions"]["lampd"].is_string(),
+        "{report:#}"
+    );
+    assert!(!report.to_string().contains("quoted"));
+    // While nothing happens nothing is written.
+    std::thread::sleep(Duration::from_secs(12));
+    let before = lab.moto.version(&format!("hosts/{}", host.id));
+    std::thread::sleep(Duration::from_secs(40));
+    assert_eq!(lab.moto.version(&format!("hosts/{}", host.id)), before);
+}
+
+fn is_idle(host: &Host) {
+    let ticks = |unit: &str| {
+        let pid = host.sh(&format!("systemctl show -p MainPID --value {unit}")).trim().to_owned();
+        let used: f64 = host
+            .sh(&format!("awk '{{ print $14 + $15 + $16 + $17 }}' /proc/{pid}/stat"))
+            .trim()
+            .parse()
+            .unwrap();
+        let memory: f64 =
+            host.sh(&format!("awk '/VmRSS/ {{ print $2 }}' /proc/{pid}/status")).trim().parse().unwrap();
+        (used / 100.0, memory / 1024.0)
+    };
+    let (before, seconds) = ((ticks("lampd").0, ticks("lampd-page").0), 60.0);
+    std::thread::sleep(Duration::from_secs(60));
+    let (agent, page) = (ticks("lampd"), ticks("lampd-page"));
+    eprintln!(
+        "idle (a build without optimisation, polling every second): agent {:.2} % of a core, {:.1} MiB; page {:.2} %, {:.1} MiB",
+        (agent.0 - before.0) / seconds * 100.0,
+        agent.1,
+        (page.0 - before.1) / seconds * 100.0,
+        page.1
+    );
+    // The limits of the product are for its release build, which polls a fifteenth as often; see scripts/bench-page.
+    assert!(agent.0 - before.0 < 1.2 && page.0 - before.1 < 1.2);
+}

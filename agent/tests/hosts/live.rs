@@ -1,0 +1,150 @@
+//! Parameters that change while the site is used, the shared files, and upgrades.
+
+use std::{net::Ipv4Addr, time::Duration};
+
+use super::lab::{DATABASE, Lab, Load, STACK, baked};
+use crate::database::{Database, USER};
+
+const SECOND: Ipv4Addr = Ipv4Addr::new(10, 1, 5, 11);
+const FILES: &str = "fs-0123456789abcdef0";
+const SOON: Duration = Duration::from_secs(15);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_endpoint_or_password_reaches_php_and_page_without_a_failed_request() {
+    let (first, second) = (Database::start().await, Database::start().await);
+    for (database, name) in [(&first, "FIRST"), (&second, "SECOND")] {
+        database.seed().await;
+        database.sql(&format!("UPDATE SAMPLE SET NAME = '{name}' WHERE ID = 1")).await;
+    }
+    second.sql(&format!("ALTER USER {USER}@'%' IDENTIFIED BY 'an\\'other'")).await;
+    tokio::task::spawn_blocking(move || {
+        let mut lab = Lab::new();
+        lab.database(&first, "db1", DATABASE);
+        lab.database(&second, "db2", SECOND);
+        lab.put_usual();
+        let host = lab.ready_host("web1");
+        host.until("serving", SOON, || {
+            host.site("/").body.contains("FIRST") && host.page("/").body.contains("FIRST")
+        });
+        let apache = host.sh("systemctl show -p MainPID --value apache2");
+        let php = Load::start(host.site_port(), "/", |it| it.status == 200);
+        let page =
+            Load::start(host.page_port(), "/", |it| it.status == 200 && !it.body.contains("These rows are"));
+        std::thread::sleep(Duration::from_secs(2));
+        lab.put(&[("db/endpoint", &SECOND.to_string()), ("db/password", "an'other")]);
+        host.until("at the second", SOON, || {
+            host.site("/").body.contains("SECOND") && host.page("/").body.contains("SECOND")
+        });
+        std::thread::sleep(Duration::from_secs(2));
+        assert!(php.end() > 50);
+        assert!(page.end() > 50);
+        assert_eq!(host.sh("systemctl show -p MainPID --value apache2"), apache);
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_and_restarts_of_both_services_drop_no_connection() {
+    let database = Database::start().await;
+    database.seed().await;
+    tokio::task::spawn_blocking(move || {
+        let mut lab = Lab::new();
+        lab.database(&database, "db", DATABASE);
+        lab.put_usual();
+        let host = lab.ready_host("web1");
+        host.until("serving", SOON, || host.page("/").status == 200);
+        let healthy = Load::start(host.site_port(), "/lamp-ready", |it| it.status == 200);
+        let page = Load::start(host.page_port(), "/index.json", |it| it.status == 200);
+        for _ in 0..2 {
+            host.sh("systemctl restart lampd-page");
+            host.sh("systemctl restart lampd");
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        // Another program in the place of this one; one byte more makes it another.
+        host.sh("cp /root/lampd /root/newer && echo >> /root/newer && /root/newer install --region ap-northeast-2 --stack lab-vpc --endpoint $(sed -n 's/^endpoint = \"\\(.*\\)\"/\\1/p' /etc/lamp/agent.toml)");
+        host.until("upgraded", SOON, || host.sh("cmp -s /usr/local/bin/lampd /root/newer && systemctl is-active lampd lampd-page || true").contains("active"));
+        std::thread::sleep(Duration::from_secs(5));
+        let pid = host.sh("systemctl show -p MainPID --value lampd-page").trim().to_owned();
+        assert_eq!(host.sh(&format!("cmp /proc/{pid}/exe /root/newer && echo same")).trim(), "same");
+        // Killed, not asked: at most the requests of that very moment are lost, so health alone is watched.
+        host.sh("systemctl kill -s KILL lampd");
+        host.until("back", SOON, || host.sh("systemctl is-active lampd || true").trim() == "active");
+        assert!(page.end() > 50);
+        assert!(healthy.end() > 50);
+    })
+    .await
+    .unwrap();
+}
+
+#[test]
+fn shared_files_are_mounted_past_a_missing_name_and_a_dead_server_blocks_nothing() {
+    let lab = Lab::new();
+    let target = Ipv4Addr::new(10, 1, 3, 240);
+    let files = lab.region.file_system(FILES).unwrap();
+    files.mount_target("target", target).unwrap();
+    lab.put_usual();
+    lab.put(&[("files/id", FILES), (&format!("files/target/{}", super::lab::ZONE), &target.to_string())]);
+    let host = lab.ready_host("web1");
+    // The name does not resolve yet.
+    host.until("mounted", Duration::from_secs(60), || host.step("efs").0 == "ok");
+    assert!(
+        host.sh("cat /etc/systemd/system/var-www-html-efs.mount")
+            .contains(&format!("mounttargetip={target}"))
+    );
+    std::fs::write(files.dir().join("note.txt"), "from the shared files").unwrap();
+    host.until("serving them", SOON, || host.site("/efs/note.txt").body == "from the shared files");
+    // What lies there is not touched.
+    std::fs::create_dir(files.dir().join("private")).unwrap();
+    let mode = |path: &str| host.sh(&format!("stat -c %a {path}")).trim().to_owned();
+    let before = mode("/var/www/html/efs/private");
+    host.sh("systemctl kill -s HUP lampd");
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(mode("/var/www/html/efs/private"), before);
+
+    // Gone before mounting: the boot, convergence and health go on without it.
+    lab.region.link("target", false).unwrap();
+    host.instance.reboot().unwrap();
+    host.until_ready();
+    host.until("told", Duration::from_secs(90), || host.step("efs").0 == "failed");
+    assert_eq!(host.page("/healthz").status, 200);
+    assert_eq!(host.site("/lamp-ready").status, 200);
+    lab.region.link("target", true).unwrap();
+    host.until("mounted", Duration::from_secs(120), || host.step("efs").0 == "ok");
+    assert_eq!(host.site("/efs/note.txt").body, "from the shared files");
+}
+
+#[test]
+fn a_baked_image_is_sealed_and_its_hosts_are_healthy_within_a_second_of_the_agents_start() {
+    let lab = Lab::new();
+    lab.put_usual();
+    let maker = lab.host("maker", baked());
+    maker.sh("mkdir -p /etc/lamp; touch /root/.bash_history; /root/lampd bake");
+    for (what, script) in [
+        ("a machine id", "test -s /etc/machine-id"),
+        ("host keys", "ls /etc/ssh/ssh_host_*"),
+        ("cloud-init's state", "ls /var/lib/cloud/instance/"),
+        ("logs", "test -s /var/log/cloud-init.log"),
+        ("a configuration", "test -e /etc/lamp/agent.toml"),
+        ("the password", "ls /etc/lamp/php/dbinfo.inc /var/lib/lamp/parameters.json"),
+    ] {
+        assert!(!maker.instance.exec(&["sh", "-c", script]).unwrap().success(), "the image holds {what}");
+    }
+    maker.instance.stop().unwrap();
+    let image = maker.instance.into_image().unwrap();
+
+    let host = lab.host("web1", image);
+    assert_ne!(host.sh("cat /etc/machine-id").trim(), "");
+    host.install();
+    host.until_ready();
+    // As at its next boot: the agent starts, everything else is there.
+    let script = format!(
+        "systemctl stop lampd lampd-page.socket lampd-page; rm -rf /run/lamp; \
+         from=$(date +%s%N); systemctl start lampd-page.socket; systemctl start --no-block lampd; \
+         until curl -sf -m 1 http://127.0.0.1:8080/healthz > /dev/null; do sleep 0.01; done; \
+         echo $(( ($(date +%s%N) - from) / 1000000 )); grep -q {STACK} /etc/lamp/agent.toml"
+    );
+    let took: Vec<u32> = (0..3).map(|_| host.sh(&script).trim().parse().unwrap()).collect();
+    eprintln!("baked image: healthy {took:?} ms after the agent's start (a build without optimisation)");
+    assert!(took.iter().any(|it| *it <= 1000), "{took:?}");
+}

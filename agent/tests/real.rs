@@ -1,0 +1,17 @@
+//! The page and the files of the agent against real servers: MariaDB, PHP, moto. Everything is started here on
+//! loopback, in folders of its own, and ends with the test.
+
+#![expect(unreachable_pub, reason = "the modules of a test share their helpers")]
+
+mod real {
+    mod client;
+    mod database;
+    mod page;
+
+    mod clients;
+    mod failover;
+    mod php;
+    mod rows;
+    mod sharing;
+    mod tls;
+}

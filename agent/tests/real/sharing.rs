@@ -1,0 +1,93 @@
+//! One query for many requests, and never an old answer.
+
+use std::time::Duration;
+
+use super::{client::get, database::Database, page::Page};
+
+async fn crowd(page: &Page, size: usize) {
+    let at = page.at;
+    let all: Vec<_> = (0..size).map(|_| tokio::spawn(async move { get(at, "/").await.status })).collect();
+    for it in all {
+        assert_eq!(it.await.unwrap(), 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_come_together_share_one_query() {
+    let database = Database::start().await;
+    database.seed().await;
+    let page = Page::start(Some(database.feed())).await;
+    crowd(&page, 10).await;
+    let before = page.metric("lamp_query_seconds_count").await;
+    crowd(&page, 300).await;
+    let queries = page.metric("lamp_query_seconds_count").await - before;
+    assert!(queries <= 40.0, "{queries} queries for 300 requests");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_written_more_than_the_window_before_a_request_is_in_its_answer() {
+    for window in [50, 0] {
+        let database = Database::start().await;
+        database.seed().await;
+        let page = Page::start_with(|feed| {
+            feed.database = Some(database.feed());
+            feed.share_ms = window;
+        })
+        .await;
+        let at = page.at;
+        // Others ask all the time, so that there is always something to share.
+        let others: Vec<_> = (0..4)
+            .map(|_| {
+                tokio::spawn(async move {
+                    loop {
+                        get(at, "/").await;
+                    }
+                })
+            })
+            .collect();
+        for n in 0..40 {
+            database.sql(&format!("UPDATE SAMPLE SET NAME = 'N{n}' WHERE ID = 1")).await;
+            tokio::time::sleep(Duration::from_millis(window)).await;
+            let json = page.json().await;
+            assert_eq!(json["rows"][0]["name"], format!("N{n}"), "with a window of {window} ms");
+        }
+        others.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_window_of_zero_every_request_has_its_own_query() {
+    let database = Database::start().await;
+    database.seed().await;
+    let page = Page::start_with(|feed| {
+        feed.database = Some(database.feed());
+        feed.share_ms = 0;
+    })
+    .await;
+    crowd(&page, 60).await;
+    assert_eq!(page.metric("lamp_query_seconds_count").await, 60.0);
+    assert!(page.metric("lamp_pool_connects_total").await <= 8.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_database_gets_no_more_than_four_queries_at_once() {
+    let database = Database::start().await;
+    // Every read of the table takes a fifth of a second.
+    database.sql("CREATE VIEW SAMPLE AS SELECT 1 AS ID, 'SLOW' AS NAME, SLEEP(0.2) AS ADDRESS").await;
+    let page = Page::start(Some(database.feed())).await;
+    let (at, load) = (page.at, std::time::Instant::now());
+    let all: Vec<_> = (0..40)
+        .map(|n| {
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(n * 20)).await;
+                get(at, "/").await.status
+            })
+        })
+        .collect();
+    for it in all {
+        assert_eq!(it.await.unwrap(), 200);
+    }
+    let most = load.elapsed().as_secs_f64() / 0.2 * 4.0 + 4.0;
+    let queries = page.metric("lamp_query_seconds_count").await;
+    assert!(queries <= most && page.metric("lamp_pool_connects_total").await <= 4.0, "{queries} of {most}");
+}
