@@ -99,7 +99,7 @@ impl Listed for Sdk {
     }
 
     async fn ours(aws: &Aws) -> aws::Result<Vec<(Sdk, Tags)>> {
-        let seen = aws.inner().await?;
+        let seen = aws.balancing().await?;
         let ours = seen.rules.iter().map(|it| (it, seen.ours(it.rule_arn(), aws)));
         Ok(ours.filter_map(|(it, tags)| Some((it.clone(), tags?))).collect())
     }

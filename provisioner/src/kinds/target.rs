@@ -185,8 +185,11 @@ pub(super) async fn target_health(aws: &Aws, group: &str) -> aws::Result<Vec<Tar
 }
 
 impl TargetState {
+    /// AWS's word for a host that answers its checks.
+    pub(super) const HEALTHY: &str = "healthy";
+
     pub fn is_healthy(&self) -> bool {
-        self.state == "healthy"
+        self.state == Self::HEALTHY
     }
 
     fn of(it: &TargetHealthDescription) -> TargetState {

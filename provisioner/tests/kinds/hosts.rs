@@ -223,9 +223,11 @@ async fn an_image_waits_for_its_host_and_says_for_what() {
     build(&s, &aws).await;
     let image = id(&s, &aws, "image/image").await;
     aws.ec2.deregister_image().image_id(image).send().await.unwrap();
-    let observed = look(&s, &aws).await;
+    let mut observed = look(&s, &aws).await;
     let plan = plan(&s, &observed);
-    // It stops after everybody looked.
+    // It was not healthy yet when it was looked at, and it stops after that.
+    let target = observed.nodes.get_mut("target/web.t-tg").unwrap();
+    target.out.insert(Target::HEALTH.name(), "initial".into());
     let host = observed.nodes["instance/web"].id.clone();
     aws.ec2.stop_instances().instance_ids(&host).send().await.unwrap();
 
