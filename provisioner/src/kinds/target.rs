@@ -55,6 +55,7 @@ impl Target {
 
 impl Resource for Target {
     const KIND: &'static str = "target";
+    const GOES_WITH: Option<&str> = Some("instance");
     const USABLE_AT_ONCE: bool = true;
     const FIXED: &'static [&'static str] = &["group", "host", "port"];
     const USUALLY: Duration = Duration::from_secs(1);
