@@ -274,7 +274,7 @@ fn relabel_word(word: &str, labels: &BTreeMap<String, String>) -> String {
     match word.rsplit_once('-') {
         Some((stem, tail)) if labels.contains_key(tail) => format!("{stem}-{}", labels[tail]),
         // A UUID is five of these.
-        Some(_) if word.len() == 36 && word.split('-').all(|it| is_hex(it)) => "…".to_owned(),
+        Some(_) if word.len() == 36 && word.split('-').all(is_hex) => "…".to_owned(),
         Some((kind, tail)) if is_random(tail) => format!("{kind}-…"),
         // Load balancers' ARNs end in sixteen random digits.
         _ if word.len() == 16 && is_random(word) => "…".to_owned(),
