@@ -264,8 +264,7 @@ pub(super) fn balancers(sync: &Arc<Sync>, picture: &Picture, addresses: &Address
 fn spec(name: &str, plan: &BalancerPlan, own: &[(Ipv4Addr, Ipv4Addr)], clock: u32) -> BalancerSpec {
     let mut groups = plan.groups.clone();
     for it in &mut groups {
-        let quick = |it: Duration| (it / clock.max(1)).max(QUICKEST_CHECK);
-        it.check.interval = quick(it.check.interval);
+        it.check.interval = (it.check.interval / clock.max(1)).max(QUICKEST_CHECK);
         it.check.timeout = it.check.timeout.min(it.check.interval);
         it.drain /= clock.max(1);
     }
