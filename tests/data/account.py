@@ -282,6 +282,12 @@ def snapshot(regions):
         for part in (ec2, balancing, scaling, database, files, parameters, logs):
             for kind, items in part(region).items():
                 found.setdefault(kind, []).extend(items)
+    # moto's target groups remember instances and balancers that are gone.
+    instances = {it["InstanceId"] for it in found["instance"]}
+    balancers = {it["LoadBalancerArn"] for it in found["load-balancer"]}
+    for it in found["target-group"]:
+        it["Targets"] = [t for t in it["Targets"] if t["Id"] in instances]
+        it["LoadBalancerArns"] = [arn for arn in it["LoadBalancerArns"] if arn in balancers]
     return found
 
 
