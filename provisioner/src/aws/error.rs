@@ -67,7 +67,9 @@ impl Error {
             // A registration that is no more.
             || (self.code == "InvalidTarget" && self.call.ends_with(":DeregisterTargets"))
             // Auto Scaling has no code of its own for a missing group or policy.
-            || (self.code == "ValidationError" && self.message.contains("not found"))
+            || (self.call.starts_with("autoscaling:")
+                && self.code == "ValidationError"
+                && self.message.contains("not found"))
     }
 
     /// Something still holds the thing; it may let go later.
@@ -99,6 +101,8 @@ impl Error {
             "ConcurrentModification",
             "OperationAborted",
             "VolumeInUse",
+            "IncorrectFileSystemLifeCycleState",
+            "IncorrectMountTargetState",
         ];
         CODES.contains(&self.code.as_str())
             // What a NAT gateway that still holds the address makes AWS say; not a permission problem.
@@ -111,6 +115,10 @@ impl Error {
         self.message.contains("Invalid IAM Instance Profile")
             || self.message.contains("valid fully-formed launch template")
             || self.message.contains("cannot be assumed by")
+            // RDS and others make their own role at the first use of an account, and ask to come back.
+            || self.message.contains("service linked role")
+            // A gateway is always attached before what needs it, but not always known to be.
+            || self.message.contains("has no internet gateway")
             // An instance that is still starting cannot be registered with a target group.
             || (self.code == "InvalidTarget" && self.message.contains("running"))
             || (self.is_missing() && !self.code.starts_with("InvalidAMIID"))
@@ -128,6 +136,8 @@ impl Error {
             "PriorRequestNotComplete",
             "TooManyUpdates",
             "RequestThrottledException",
+            "EC2ThrottledException",
+            "ThrottledException",
         ];
         CODES.contains(&self.code.as_str())
     }
@@ -160,10 +170,24 @@ impl Error {
             "DuplicateTargetGroupName",
             "DuplicateLoadBalancerName",
             "InvalidAMIName.Duplicate",
+            "InvalidGroup.Duplicate",
+            // The same block in the same VPC: ours, unless somebody else's.
+            "InvalidSubnet.Conflict",
         ];
         CODES.contains(&self.code.as_str())
             || self.code.ends_with("AlreadyExists")
             || self.code.ends_with("AlreadyExistsFault")
+    }
+
+    /// What AWS says, but not always, if a token's machine was terminated.
+    pub fn stale_token() -> Error {
+        let message = "the machine of this token is terminated".into();
+        Error {
+            call: "ec2:RunInstances".into(),
+            code: "IdempotentInstanceTerminated".into(),
+            message,
+            status: 400,
+        }
     }
 
     /// The idempotency token belongs to an earlier object that is gone or was asked for otherwise.
@@ -183,16 +207,24 @@ impl Error {
         CODES.contains(&self.code.as_str())
     }
 
-    /// The IAM action that the call needs; S3 names some of its actions unlike the calls.
+    /// The IAM action that is missing: the one that AWS names, since a call may need others than its own
+    /// (`iam:PassRole`, `kms:CreateGrant`), otherwise the call's. S3 names some actions unlike the calls.
     fn permission(&self) -> String {
+        if let Some(said) = action_in(&self.message) {
+            return said.to_owned();
+        }
         match self.call.as_str() {
             "s3:HeadObject" => "s3:GetObject".into(),
             "s3:ListObjectsV2" | "s3:HeadBucket" => "s3:ListBucket".into(),
+            "s3:ListObjectVersions" => "s3:ListBucketVersions".into(),
+            "s3:ListBuckets" => "s3:ListAllMyBuckets".into(),
+            "cloudfront:CreateDistributionWithTags" => "cloudfront:CreateDistribution".into(),
             "s3:GetPublicAccessBlock" => "s3:GetBucketPublicAccessBlock".into(),
             "s3:PutPublicAccessBlock" => "s3:PutBucketPublicAccessBlock".into(),
             "s3:DeleteObjects" => "s3:DeleteObject".into(),
             other => other
                 .replace("efs:", "elasticfilesystem:")
+                .replace("cloudwatchlogs:", "logs:")
                 .replace("elasticloadbalancingv2:", "elasticloadbalancing:"),
         }
     }
@@ -242,6 +274,12 @@ fn root_cause(err: &dyn error::Error) -> String {
     last.to_string()
 }
 
+/// `iam:PassRole` of `… is not authorized to perform: iam:PassRole on resource: …`.
+fn action_in(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("not authorized to perform: ")?;
+    rest.split_whitespace().next().filter(|it| it.contains(':'))
+}
+
 /// `ec2:CreateVpc` from `aws_sdk_ec2::operation::create_vpc::CreateVpcError`.
 fn call_of(type_name: &str) -> String {
     let service = type_name.trim_start_matches("aws_sdk_").split("::").next().unwrap_or_default();
@@ -277,6 +315,36 @@ mod tests {
     #[test]
     fn a_call_is_named_after_its_error_type() {
         assert_eq!(call_of("aws_sdk_ec2::operation::create_vpc::CreateVpcError"), "ec2:CreateVpc");
+    }
+
+    fn error(call: &str, code: &str, message: &str) -> Error {
+        Error { call: call.into(), code: code.into(), message: message.into(), status: 400 }
+    }
+
+    #[test]
+    fn the_missing_permission_is_the_one_that_aws_names_or_the_calls_own() {
+        let why = "User: arn:aws:iam::1:user/me is not authorized to perform: iam:PassRole on resource: x";
+        let said = error("ec2:RunInstances", "UnauthorizedOperation", why).to_string();
+        assert!(said.ends_with("lack the permission iam:PassRole"), "{said}");
+        let said = error("cloudwatchlogs:CreateLogGroup", "AccessDeniedException", "").to_string();
+        assert!(said.ends_with("lack the permission logs:CreateLogGroup"), "{said}");
+    }
+
+    #[test]
+    fn a_thing_of_the_same_name_or_block_is_there_already() {
+        for code in ["InvalidGroup.Duplicate", "InvalidSubnet.Conflict", "DBInstanceAlreadyExists"] {
+            assert!(error("ec2:Create", code, "").is_there_already(), "{code}");
+        }
+    }
+
+    #[test]
+    fn an_account_that_makes_its_service_role_is_waited_for() {
+        let why = "Unable to create the resource. Verify that you have permission to create service linked \
+                   role. Otherwise wait and try again later";
+        assert!(error("rds:CreateDBInstance", "InvalidParameterValue", why).is_not_visible_yet());
+        assert!(
+            !error("rds:CreateDBInstance", "InvalidParameterValue", "no such class").is_not_visible_yet()
+        );
     }
 
     #[test]

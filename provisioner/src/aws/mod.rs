@@ -2,6 +2,7 @@
 
 mod clients;
 mod error;
+mod fresh;
 mod interfaces;
 mod known;
 mod once;
@@ -10,4 +11,5 @@ mod tags;
 
 pub use clients::{Aws, Connect, Settings};
 pub use error::{Error, Result};
+pub use fresh::follow_up;
 pub use tags::{Tags, tag_value};

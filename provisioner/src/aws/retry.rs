@@ -35,12 +35,15 @@ impl ClassifyRetry for ReadsOnly {
 }
 
 /// Told by the wire format: EC2 and query services name the action in the body, JSON services in a
-/// header, REST services in the method.
+/// header, CBOR services in the path, REST services in the method.
 fn is_read(ctx: &InterceptorContext) -> bool {
     let Some(request) = ctx.request() else { return false };
     let reads = |name: &str| ["Describe", "Get", "List", "Head"].iter().any(|it| name.starts_with(it));
     if let Some(target) = request.headers().get("x-amz-target") {
         return reads(target.rsplit('.').next().unwrap_or_default());
+    }
+    if let Some((_, operation)) = request.uri().rsplit_once("/operation/") {
+        return reads(operation);
     }
     let body = request.body().bytes().unwrap_or_default();
     match body.strip_prefix(b"Action=") {

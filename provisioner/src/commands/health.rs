@@ -35,6 +35,12 @@ pub(super) fn is_healthy(it: &TargetStatus) -> bool {
     it.state == "healthy"
 }
 
+/// A host that leaves is let go for five minutes, which is no illness: a policy that shrinks its group
+/// would otherwise make every stack look ill.
+pub(super) fn is_leaving(it: &TargetStatus) -> bool {
+    it.state == "draining"
+}
+
 /// Waits until every target is healthy; says whether that came true.
 pub(super) async fn wait(session: &Session, ui: &mut Ui) -> anyhow::Result<bool> {
     if session.config.entrances().is_empty() {
@@ -43,7 +49,8 @@ pub(super) async fn wait(session: &Session, ui: &mut Ui) -> anyhow::Result<bool>
     let deadline = Instant::now() + PATIENCE;
     let mut said = String::new();
     loop {
-        let all = targets(session).await?;
+        let mut all = targets(session).await?;
+        all.retain(|it| !is_leaving(it));
         let healthy = all.iter().filter(|it| is_healthy(it)).count();
         if healthy == all.len() && !all.is_empty() {
             ui.note(&format!("all {healthy} targets are healthy"));

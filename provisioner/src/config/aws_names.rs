@@ -68,28 +68,32 @@ pub(super) const IMAGE: NameRule = NameRule {
 };
 
 pub(super) const DATABASE: NameRule = NameRule {
-    rule: "at most 63 letters, digits and single hyphens, with a letter first and no hyphen last",
+    rule: "at most 63 lower-case letters, digits and single hyphens, with a letter first and no hyphen last \
+           (RDS would turn capitals into small letters)",
     longest: 63,
     shortest: 1,
-    holds: is_identifier,
+    holds: |it| is_identifier(it) && !has_capitals(it),
 };
 
 pub(super) const DATABASE_SUBNETS: NameRule = NameRule {
-    rule: "at most 255 letters, digits, spaces and ._-, with a letter first, and not the word default",
+    rule: "at most 255 lower-case letters, digits, spaces and ._-, with a letter first, and not the word \
+           default (RDS would turn capitals into small letters)",
     longest: 255,
     shortest: 1,
     holds: |it| {
-        it.starts_with(|c: char| c.is_ascii_alphabetic())
+        !has_capitals(it)
+            && it.starts_with(|c: char| c.is_ascii_alphabetic())
             && it.chars().all(|c| c.is_ascii_alphanumeric() || " ._-".contains(c))
-            && !it.eq_ignore_ascii_case("default")
+            && it != "default"
     },
 };
 
 pub(super) const DATABASE_PARAMETERS: NameRule = NameRule {
-    rule: "at most 255 letters, digits and single hyphens, with a letter first and no hyphen last",
+    rule: "at most 255 lower-case letters, digits and single hyphens, with a letter first and no hyphen last \
+           (RDS would turn capitals into small letters)",
     longest: 255,
     shortest: 1,
-    holds: is_identifier,
+    holds: |it| is_identifier(it) && !has_capitals(it),
 };
 
 pub(super) const LAUNCH_TEMPLATE: NameRule = NameRule {
@@ -164,6 +168,11 @@ fn is_hyphened(name: &str) -> bool {
 
 fn is_identifier(name: &str) -> bool {
     is_hyphened(name) && !name.contains("--") && name.starts_with(|c: char| c.is_ascii_alphabetic())
+}
+
+/// RDS keeps its names in lower case: another spelling would differ for ever from what it answers.
+fn has_capitals(name: &str) -> bool {
+    name.chars().any(|c| c.is_ascii_uppercase())
 }
 
 fn is_printable(name: &str) -> bool {

@@ -166,7 +166,7 @@ impl Run<'_> {
         let mut outcome = Outcome::Unchanged;
         let mut configured = 0;
         if seen.as_ref().is_some_and(|it| it.unseen) {
-            seen = Some(self.ready(node, now(), |_| true).await?);
+            seen = self.ready(node, None, now(), |_| true).await?;
         }
         loop {
             let Some(have) = seen.take() else {
@@ -178,13 +178,13 @@ impl Run<'_> {
                     lock(&self.observed).nodes.insert(node.name.clone(), made);
                     return Ok(outcome);
                 }
-                seen = Some(self.ready(node, since, |_| true).await?);
+                seen = self.ready(node, None, since, |_| true).await?;
                 continue;
             };
             match &have.phase {
                 Phase::Pending(_) => {
                     self.started(node, Verb::Configure, &mut outcome);
-                    seen = Some(self.ready(node, now(), |_| true).await?);
+                    seen = self.ready(node, Some(&have.phase), now(), |_| true).await?;
                     continue;
                 }
                 Phase::Failed(why) if outcome != Outcome::Unchanged || have.kind.holds_data => {
@@ -215,7 +215,7 @@ impl Run<'_> {
             configured += 1;
             self.started(node, Verb::Configure, &mut outcome);
             let since = self.configure(node, &have, &cx).await?;
-            seen = Some(self.ready(node, since, |it| self.changes(node, it).is_empty()).await?);
+            seen = self.ready(node, None, since, |it| self.changes(node, it).is_empty()).await?;
         }
     }
 
@@ -326,23 +326,36 @@ impl Run<'_> {
     }
 
     /// Waits until a listing that began after `since` shows the node ready and, for a while, as wanted.
-    async fn ready(&self, node: &Node, since: Instant, wanted: impl Fn(&Seen) -> bool) -> aws::Result<Seen> {
+    /// `None`: it was being deleted, by an earlier run or by somebody else, and now it is gone.
+    async fn ready(
+        &self,
+        node: &Node,
+        was: Option<&Phase>,
+        since: Instant,
+        wanted: impl Fn(&Seen) -> bool,
+    ) -> aws::Result<Option<Seen>> {
         let kind = node.resource.kind();
         let mut patience = Patience::new(kind.patience);
         let mut shows = Patience::new(SHOWS.min(kind.patience));
         let mut since = since;
+        let mut is_going = was.is_some_and(Phase::is_going);
         loop {
             // A moment's pause lets siblings that were created together be read together.
             patience.wait().await;
             let seen = self.reader.node(kind, &node.name, since).await?;
+            // Listings may miss what was just made; only what was seen going has gone.
+            if seen.is_none() && is_going {
+                return Ok(None);
+            }
+            is_going = seen.as_ref().is_some_and(|it| it.phase.is_going());
             let why = match seen {
                 Some(it) if it.phase == Phase::Ready => {
                     if wanted(&it) || shows.is_over() {
-                        return Ok(it);
+                        return Ok(Some(it));
                     }
                     "the change to show".to_owned()
                 }
-                Some(it) if matches!(it.phase, Phase::Failed(_)) => return Ok(it),
+                Some(it) if matches!(it.phase, Phase::Failed(_)) => return Ok(Some(it)),
                 Some(it) => match it.phase {
                     Phase::Pending(state) => state,
                     _ => String::new(),

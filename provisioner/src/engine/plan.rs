@@ -96,6 +96,8 @@ fn decide(node: &Node, seen: &Seen, stack: &Stack, observed: &Observed) -> Actio
             changes: Vec::new(),
         },
         Phase::Failed(why) => Action::Remake { why: why.clone() },
+        // Whatever it is like, it goes; its successor will be as wanted.
+        Phase::Pending(state) if seen.phase.is_going() => Action::Wait { state: state.clone() },
         phase => match (changes(node, seen, stack, observed), phase) {
             (it, _) if it.iter().any(|it| is_fixed(seen, it)) => {
                 Action::Refuse { why: way_out(seen, &it), changes: it }

@@ -117,3 +117,10 @@ pub enum Phase {
     /// It will not become ready by itself; why.
     Failed(String),
 }
+
+impl Phase {
+    /// Whether AWS is taking it away: EC2, RDS and EFS all say `deleting`.
+    pub(super) fn is_going(&self) -> bool {
+        matches!(self, Phase::Pending(state) if state.eq_ignore_ascii_case("deleting"))
+    }
+}

@@ -33,11 +33,13 @@ impl Resource for DbParameterGroup {
         while let Some(it) = pages.try_next().await? {
             let Some(node) = marked(it.description(), aws) else { continue };
             let name = it.db_parameter_group_name().unwrap_or_default();
-            let spec = DbParameterGroup {
-                name: name.to_owned(),
-                family: it.db_parameter_group_family().unwrap_or_default().to_owned(),
-                parameters: parameters(name, aws).await?,
+            let parameters = match parameters(name, aws).await {
+                // Deleted a moment ago, or not known everywhere yet.
+                Err(err) if err.is_missing() => continue,
+                other => other?,
             };
+            let family = it.db_parameter_group_family().unwrap_or_default().to_owned();
+            let spec = DbParameterGroup { name: name.to_owned(), family, parameters };
             found.push(Found::untagged(node, name, spec));
         }
         Ok(found)

@@ -62,7 +62,9 @@ pub(super) async fn tag(id: &str, tags: &Tags, aws: &Aws) -> aws::Result<()> {
 /// RDS's many states, as far as they matter: usable, busy, or in need of a person.
 pub(super) fn phase(it: &Sdk) -> Phase {
     match it.db_instance_status().unwrap_or_default() {
-        "available" | "storage-optimization" => Phase::Ready,
+        "available" | "storage-optimization" | "storage-config-upgrade" | "storage-initialization" => {
+            Phase::Ready
+        }
         // The first backup is part of creation; the daily ones disturb nobody.
         "backing-up" if it.latest_restorable_time().is_some() => Phase::Ready,
         "stopped" => Phase::Failed("it is stopped; start it with `aws rds start-db-instance`".into()),

@@ -28,7 +28,7 @@ pub(super) fn new(
     comment: &str,
     cx: &Cx<'_>,
 ) -> aws::Result<DistributionConfig> {
-    let origins = Origins::builder().quantity(1).items(origin(it, cx)?).build()?;
+    let origins = Origins::builder().quantity(1).items(origin(it, None, cx)?).build()?;
     let config = DistributionConfig::builder().caller_reference(reference).comment(comment);
     let config = config.enabled(true).origins(origins).default_cache_behavior(behavior(it, cx)?);
     let mut config = config.build()?;
@@ -39,7 +39,9 @@ pub(super) fn new(
 /// Sets what a `Distribution` has a word for, and leaves the rest.
 pub(super) fn write(it: &Distribution, config: &mut DistributionConfig, cx: &Cx<'_>) -> aws::Result<()> {
     config.enabled = it.enabled;
-    config.origins = Some(Origins::builder().quantity(1).items(origin(it, cx)?).build()?);
+    let now = config.origins.take();
+    let now = now.as_ref().and_then(|it| it.items().first());
+    config.origins = Some(Origins::builder().quantity(1).items(origin(it, now, cx)?).build()?);
     config.default_cache_behavior = Some(match config.default_cache_behavior.take() {
         // A policy of any kind that somebody added stays.
         Some(mut now) => {
@@ -76,7 +78,25 @@ fn origin_id(it: &Distribution, cx: &Cx<'_>) -> String {
     it.access.map_or_else(|| "website".to_owned(), |it| format!("bucket-{}", cx.id(it)))
 }
 
-fn origin(it: &Distribution, cx: &Cx<'_>) -> Result<Origin, BuildError> {
+/// The origin; an update has to repeat what a creation may leave out, so `now` keeps all that we have no
+/// word for.
+fn origin(it: &Distribution, now: Option<&Origin>, cx: &Cx<'_>) -> Result<Origin, BuildError> {
+    let mut ours = our_origin(it, cx)?;
+    let Some(now) = now else { return Ok(ours) };
+    let mut all = now.clone();
+    if let (Some(ours), Some(now)) = (&mut ours.custom_origin_config, &now.custom_origin_config) {
+        let policy = ours.origin_protocol_policy.clone();
+        *ours = now.clone();
+        ours.origin_protocol_policy = policy;
+    }
+    (all.id, all.domain_name, all.origin_path) = (ours.id, ours.domain_name, ours.origin_path);
+    all.s3_origin_config = ours.s3_origin_config;
+    all.custom_origin_config = ours.custom_origin_config;
+    all.origin_access_control_id = ours.origin_access_control_id;
+    Ok(all)
+}
+
+fn our_origin(it: &Distribution, cx: &Cx<'_>) -> Result<Origin, BuildError> {
     let (bucket, region) = (cx.id(it.bucket), &it.region);
     let origin = Origin::builder().id(origin_id(it, cx)).origin_path("");
     match it.access {
@@ -89,10 +109,27 @@ fn origin(it: &Distribution, cx: &Cx<'_>) -> Result<Origin, BuildError> {
         None => {
             let website = CustomOriginConfig::builder().http_port(80).https_port(443);
             let website = website.origin_protocol_policy(OriginProtocolPolicy::HttpOnly).build()?;
-            let origin = origin.domain_name(format!("{bucket}.s3-website-{region}{DOMAIN}"));
+            let origin = origin.domain_name(website_of(&bucket, region));
             origin.custom_origin_config(website).build()
         }
     }
+}
+
+/// The website endpoint of a bucket: the oldest regions write a hyphen where all others write a dot.
+fn website_of(bucket: &str, region: &str) -> String {
+    const HYPHENED: [&str; 9] = [
+        "us-east-1",
+        "us-west-1",
+        "us-west-2",
+        "ap-southeast-1",
+        "ap-southeast-2",
+        "ap-northeast-1",
+        "eu-west-1",
+        "sa-east-1",
+        "us-gov-west-1",
+    ];
+    let sign = if HYPHENED.contains(&region) { '-' } else { '.' };
+    format!("{bucket}.s3-website{sign}{region}{DOMAIN}")
 }
 
 fn behavior(it: &Distribution, cx: &Cx<'_>) -> Result<DefaultCacheBehavior, BuildError> {
@@ -185,7 +222,27 @@ fn error_page(errors: Option<&CustomErrorResponses>) -> Option<String> {
 
 /// The bucket behind the first origin, with its region.
 pub(super) fn bucket(config: &DistributionConfig) -> Option<(String, String)> {
-    let domain = config.origins()?.items().first()?.domain_name().strip_suffix(DOMAIN)?;
-    let (bucket, region) = domain.rsplit_once(".s3.").or_else(|| domain.rsplit_once(".s3-website-"))?;
-    Some((bucket.to_owned(), region.to_owned()))
+    bucket_of(config.origins()?.items().first()?.domain_name())
+}
+
+fn bucket_of(domain: &str) -> Option<(String, String)> {
+    let domain = domain.strip_suffix(DOMAIN)?;
+    let parts = [".s3.", ".s3-website-", ".s3-website."].into_iter().find_map(|it| domain.rsplit_once(it));
+    parts.map(|(bucket, region)| (bucket.to_owned(), region.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_website_endpoint_is_written_as_its_region_writes_it_and_read_back() {
+        assert_eq!(website_of("b", "us-east-1"), "b.s3-website-us-east-1.amazonaws.com");
+        assert_eq!(website_of("b", "ap-northeast-2"), "b.s3-website.ap-northeast-2.amazonaws.com");
+        for region in ["us-east-1", "ap-northeast-2"] {
+            let both = Some(("my.site".to_owned(), region.to_owned()));
+            assert_eq!(bucket_of(&website_of("my.site", region)), both);
+            assert_eq!(bucket_of(&format!("my.site.s3.{region}.amazonaws.com")), both);
+        }
+    }
 }

@@ -43,7 +43,8 @@ impl ImageSource {
             ImageSource::Parameter(name) => {
                 let key = format!("image {name}");
                 let id = cx.aws.for_good(&key, || async {
-                    let seen = cx.aws.ssm.get_parameter().name(name).send().await?;
+                    let seen = cx.aws.ssm.get_parameter().name(name).send().await;
+                    let seen = seen.map_err(aws::Error::from).map_err(|err| unknown(name, err))?;
                     Ok(seen.parameter.and_then(|it| it.value).unwrap_or_default())
                 });
                 Ok(id.await?.as_ref().clone())
@@ -66,6 +67,16 @@ impl ImageSource {
             Some(name) => ImageSource::Parameter(name.to_owned()),
             None => ImageSource::Node(Ref::id(Some(text))),
         }
+    }
+}
+
+/// Nobody makes this parameter for us: waiting for it, as for what we made a moment ago, is of no use.
+fn unknown(name: &str, err: aws::Error) -> aws::Error {
+    match err.is_missing() {
+        true => aws::Error::refused(format!(
+            "{err}; no parameter {name} names an image in this region: correct hosts.image"
+        )),
+        false => err,
     }
 }
 

@@ -131,7 +131,13 @@ impl Instance {
             .tag_specifications(Aws::ec2_tags(cx.tags, ResourceType::Volume))
             .send()
             .await?;
-        Ok(made.instances().first().and_then(|it| it.instance_id()).unwrap_or_default().to_owned())
+        let it = made.instances().first();
+        // The token's first machine, which somebody has terminated since.
+        let state = it.and_then(|it| it.state()).and_then(|it| it.name());
+        if matches!(state, Some(InstanceStateName::ShuttingDown | InstanceStateName::Terminated)) {
+            return Err(aws::Error::stale_token());
+        }
+        Ok(it.and_then(|it| it.instance_id()).unwrap_or_default().to_owned())
     }
 }
 

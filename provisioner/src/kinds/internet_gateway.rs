@@ -66,7 +66,7 @@ impl Resource for InternetGateway {
 }
 
 async fn attach(id: &str, vpc: &str, aws: &Aws) -> aws::Result<()> {
-    aws.ec2.attach_internet_gateway().internet_gateway_id(id).vpc_id(vpc).send().await?;
+    aws::follow_up(|| aws.ec2.attach_internet_gateway().internet_gateway_id(id).vpc_id(vpc).send()).await?;
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_ec2::types::{ResourceType, Route, RouteTable as Sdk, RouteTableAssociation};
+use aws_sdk_ec2::types::{Filter, ResourceType, Route, RouteTable as Sdk, RouteTableAssociation};
 use serde::Serialize;
 
 use super::{InternetGateway, NatGateway, Subnet, Vpc};
@@ -77,7 +77,7 @@ impl Resource for RouteTable {
         let there = cx.ids(&have.spec.subnets);
         disassociate(&have.spec, &wanted, cx.aws).await?;
         for subnet in wanted.iter().filter(|it| !there.contains(it)) {
-            ec2.associate_route_table().route_table_id(&have.id).subnet_id(subnet).send().await?;
+            associate(&have.id, subnet, cx.aws).await?;
         }
         for destination in have.spec.others.keys() {
             let delete = ec2.delete_route().route_table_id(&have.id);
@@ -90,9 +90,13 @@ impl Resource for RouteTable {
                 ec2.delete_route().route_table_id(&have.id).destination_cidr_block(EVERYWHERE).send().await?;
             }
             (want, Target::Nowhere) => {
-                let create = ec2.create_route().route_table_id(&have.id).destination_cidr_block(EVERYWHERE);
                 let (gateway, nat) = want.ids();
-                create.set_gateway_id(gateway).set_nat_gateway_id(nat).send().await?;
+                let create = || {
+                    let create = ec2.create_route().route_table_id(&have.id);
+                    let create = create.destination_cidr_block(EVERYWHERE);
+                    create.set_gateway_id(gateway.clone()).set_nat_gateway_id(nat.clone()).send()
+                };
+                aws::follow_up(create).await?;
             }
             (want, _) => {
                 let replace = ec2.replace_route().route_table_id(&have.id).destination_cidr_block(EVERYWHERE);
@@ -171,6 +175,28 @@ fn others_of(table: &Sdk) -> BTreeMap<String, String> {
     };
     let routes = table.routes().iter().filter(foreign);
     routes.map(|it| (it.destination_cidr_block().unwrap_or_default().to_owned(), target(it))).collect()
+}
+
+/// A subnet has one table: where somebody gave it another, that one has to let go.
+async fn associate(table: &str, subnet: &str, aws: &Aws) -> aws::Result<()> {
+    let ec2 = &aws.ec2;
+    let call = || ec2.associate_route_table().route_table_id(table).subnet_id(subnet).send();
+    let err = match aws::follow_up(call).await {
+        Err(err) if err.code == "Resource.AlreadyAssociated" => err,
+        other => return other.map(drop),
+    };
+    let of_subnet = Filter::builder().name("association.subnet-id").values(subnet).build();
+    let seen = ec2.describe_route_tables().filters(of_subnet).send().await?;
+    let there = seen.route_tables().iter().flat_map(associations);
+    let there = there.filter(|it| it.subnet_id() == Some(subnet));
+    match there.filter_map(|it| it.route_table_association_id()).next() {
+        Some(there) => {
+            let replace = ec2.replace_route_table_association().association_id(there);
+            replace.route_table_id(table).send().await?;
+            Ok(())
+        }
+        None => Err(err),
+    }
 }
 
 fn ids(it: &RouteTableAssociation) -> Option<(String, String)> {

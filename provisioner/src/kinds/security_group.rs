@@ -95,8 +95,11 @@ impl Resource for SecurityGroup {
             revoke.set_ip_permissions(Some(extra)).send().await?;
         }
         if !missing.is_empty() {
-            let allow = cx.aws.ec2.authorize_security_group_ingress().group_id(&have.id);
-            allow.set_ip_permissions(Some(missing)).send().await?;
+            let allow = || {
+                let allow = cx.aws.ec2.authorize_security_group_ingress().group_id(&have.id);
+                allow.set_ip_permissions(Some(missing.clone())).send()
+            };
+            aws::follow_up(allow).await?;
         }
         Ok(())
     }

@@ -24,7 +24,12 @@ impl Resource for Vpc {
         let mut found = Vec::new();
         for it in aws.vpcs().await?.vpcs() {
             let ask = aws.ec2.describe_vpc_attribute().set_vpc_id(it.vpc_id().map(Into::into));
-            let dns = ask.attribute(VpcAttributeName::EnableDnsHostnames).send().await?;
+            let dns = ask.attribute(VpcAttributeName::EnableDnsHostnames).send().await;
+            let dns = match dns.map_err(aws::Error::from) {
+                // Deleted a moment ago, or not known everywhere yet.
+                Err(err) if err.is_missing() => continue,
+                other => other?,
+            };
             let dns_hostnames =
                 dns.enable_dns_hostnames().and_then(AttributeBooleanValue::value) == Some(true);
             let spec = Vpc { cidr: it.cidr_block().unwrap_or_default().to_owned(), dns_hostnames };
@@ -65,6 +70,7 @@ impl Resource for Vpc {
 
 async fn set_dns_hostnames(id: &str, on: bool, aws: &Aws) -> aws::Result<()> {
     let value = AttributeBooleanValue::builder().value(on).build();
-    aws.ec2.modify_vpc_attribute().vpc_id(id).enable_dns_hostnames(value).send().await?;
+    let modify = || aws.ec2.modify_vpc_attribute().vpc_id(id).enable_dns_hostnames(value.clone()).send();
+    aws::follow_up(modify).await?;
     Ok(())
 }

@@ -1,7 +1,5 @@
 //! The database, its settings, and its copy that only reads.
 
-use std::collections::BTreeMap;
-
 use super::{firewall::Firewall, network::Network, parameters, surroundings::Surroundings};
 use crate::{
     config::Config,
@@ -32,11 +30,12 @@ pub(super) fn database(
     let subnets = s.add_named("rds-subnet-group", &c.names.database_subnets, spec);
 
     let (series, release) = DbInstance::version(&d.engine_version);
-    let tls = if c.unsafe_choices.database_without_tls { "0" } else { "1" };
+    // Said only where it differs from the family's own value: RDS does not show a value that is the same.
+    let tls = (!c.unsafe_choices.database_without_tls).then(|| ("require_secure_transport", "1"));
     let spec = DbParameterGroup {
         name: c.names.database_parameters.clone(),
         family: format!("mysql{series}"),
-        parameters: BTreeMap::from([("require_secure_transport".to_owned(), tls.to_owned())]),
+        parameters: tls.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
     };
     let settings = s.add_named("rds-parameters", &c.names.database_parameters, spec);
 

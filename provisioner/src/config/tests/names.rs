@@ -237,10 +237,10 @@ fn two_key_pairs_have_two_names() {
 #[test]
 fn two_databases_have_two_names() {
     refuses(
-        "[names]\nreplica = \"LAB-VPC-RDS\"",
+        "[names]\nreplica = \"lab-vpc-rds\"",
         (2, 11),
-        r#"names.replica = "LAB-VPC-RDS""#,
-        r#"gives the database "LAB-VPC-RDS", which names.database gives as well"#,
+        r#"names.replica = "lab-vpc-rds""#,
+        r#"gives the database "lab-vpc-rds", which names.database gives as well"#,
         "choose another name",
     );
 }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{failure, outcome, small_lab};
 use crate::engine::{
     Action, Outcome, Ref, Stop, What, clock,
-    toys::{Precious, Toy, cloud, down, empty, planned, play, up, up_until},
+    toys::{Precious, Toy, cloud, down, empty, planned, play, timed, up, up_until},
 };
 
 fn one(size: u32) -> crate::engine::Stack {
@@ -61,6 +61,27 @@ fn a_crash_between_create_and_configure_heals() {
         cloud(|it| it.thing("toy/it").size = 0);
         assert!(up(&s).await.is_ok());
         assert_eq!(cloud(|it| it.state()), [("toy/it".to_owned(), 7, vec![])]);
+    });
+}
+
+#[test]
+fn what_an_interrupted_run_is_still_deleting_is_waited_out_and_made_anew() {
+    play(async {
+        let mut s = empty();
+        let _: Ref<Precious> = s.toy("data", 3, &[]);
+        up(&s).await;
+        cloud(|it| {
+            let going = it.thing("precious/data");
+            (going.gone, going.size) = (Some(clock::now() + Duration::from_secs(600)), 9);
+            it.calls.clear();
+        });
+        let plan = planned(&s).await;
+        assert!(matches!(&plan.steps[0].action, Action::Wait { state } if state == "deleting"), "{plan:?}");
+        let (took, report) = timed(up(&s)).await;
+        assert!(report.is_ok(), "{report:?}");
+        assert_eq!(cloud(|it| it.calls.clone()), ["create data", "configure data"]);
+        assert_eq!(cloud(|it| it.state()), [("precious/data".to_owned(), 3, vec![])]);
+        assert!(took < Duration::from_secs(620), "{took:?}");
     });
 }
 
