@@ -1,9 +1,10 @@
 //! An independent look at what a stack left behind: asks every service by tag, by name and by VPC, and
 //! shares no reading code with the kinds, so that a mistake there cannot hide here.
 
+mod ec2;
+
 use std::collections::BTreeSet;
 
-use aws_sdk_ec2::types::{Filter, InstanceStateName, NatGatewayState};
 use futures::{FutureExt, future::LocalBoxFuture, future::join_all};
 use serde::Serialize;
 use shared::{params::Param, tags::STACK};
@@ -29,8 +30,7 @@ pub struct Leftover {
 pub async fn sweep(c: &Config, aws: &Aws, vpc: Option<&str>) -> aws::Result<Vec<Leftover>> {
     let account = aws.account().await?;
     let asked: Vec<LocalBoxFuture<'_, aws::Result<Vec<Leftover>>>> = vec![
-        ec2(aws).boxed_local(),
-        interfaces(aws, vpc).boxed_local(),
+        ec2::ec2(aws, vpc).boxed_local(),
         balancers(aws, vpc).boxed_local(),
         scaling(c, aws).boxed_local(),
         alarms(c, aws).boxed_local(),
@@ -56,82 +56,6 @@ const INSIDE: &str = "lies in the stack's VPC";
 
 fn leftover(service: &'static str, id: impl Into<String>, why: &'static str) -> Leftover {
     Leftover { service, id: id.into(), why }
-}
-
-/// One call for all of EC2; what AWS still lists for an hour after its end does not count.
-async fn ec2(aws: &Aws) -> aws::Result<Vec<Leftover>> {
-    let filter = |name: &str, value: &str| Filter::builder().name(name).values(value).build();
-    let tags = aws.ec2.describe_tags().filters(filter("key", STACK)).filters(filter("value", &aws.stack));
-    let mut pages = tags.into_paginator().items().send();
-    let mut left = Vec::new();
-    while let Some(it) = pages.try_next().await? {
-        let id = it.resource_id().unwrap_or_default();
-        let kind = it.resource_type().map_or("", |it| it.as_str());
-        if !is_gone(kind, id, aws).await? {
-            left.push(leftover("ec2", format!("{kind} {id}"), TAGGED));
-        }
-    }
-    Ok(left)
-}
-
-/// Whether AWS only remembers it.
-async fn is_gone(kind: &str, id: &str, aws: &Aws) -> aws::Result<bool> {
-    let gone = match kind {
-        "instance" => {
-            let seen = aws.ec2.describe_instances().instance_ids(id).send().await.map_err(aws::Error::from);
-            seen.map(|it| {
-                let states = it
-                    .reservations()
-                    .iter()
-                    .flat_map(|it| it.instances())
-                    .filter_map(|it| it.state()?.name());
-                states.clone().all(|it| *it == InstanceStateName::Terminated)
-            })
-        }
-        "natgateway" => {
-            let seen =
-                aws.ec2.describe_nat_gateways().nat_gateway_ids(id).send().await.map_err(aws::Error::from);
-            seen.map(|it| it.nat_gateways().iter().all(|it| it.state() == Some(&NatGatewayState::Deleted)))
-        }
-        "vpc-endpoint" => {
-            let seen =
-                aws.ec2.describe_vpc_endpoints().vpc_endpoint_ids(id).send().await.map_err(aws::Error::from);
-            seen.map(|it| {
-                it.vpc_endpoints()
-                    .iter()
-                    .all(|it| it.state().is_some_and(|it| it.as_str().eq_ignore_ascii_case("deleted")))
-            })
-        }
-        // Root volumes go with their instances, a little later.
-        "volume" => {
-            let seen = aws.ec2.describe_volumes().volume_ids(id).send().await.map_err(aws::Error::from);
-            seen.map(|it| it.volumes().is_empty())
-        }
-        _ => return Ok(false),
-    };
-    match gone {
-        Err(err) if err.is_missing() => Ok(true),
-        other => other,
-    }
-}
-
-async fn interfaces(aws: &Aws, vpc: Option<&str>) -> aws::Result<Vec<Leftover>> {
-    let Some(vpc) = vpc else { return Ok(Vec::new()) };
-    let filter = Filter::builder().name("vpc-id").values(vpc).build();
-    let seen = aws.ec2.describe_network_interfaces().filters(filter).send().await?;
-    let alive = seen
-        .network_interfaces()
-        .iter()
-        .filter(|it| it.attachment().is_none_or(|it| it.instance_id().is_none()));
-    Ok(alive
-        .map(|it| {
-            leftover(
-                "ec2",
-                format!("network-interface {}", it.network_interface_id().unwrap_or_default()),
-                INSIDE,
-            )
-        })
-        .collect())
 }
 
 async fn balancers(aws: &Aws, vpc: Option<&str>) -> aws::Result<Vec<Leftover>> {
@@ -206,12 +130,12 @@ async fn databases(c: &Config, aws: &Aws) -> aws::Result<Vec<Leftover>> {
     }
     let subnets =
         aws.rds.describe_db_subnet_groups().db_subnet_group_name(&c.names.database_subnets).send().await;
-    if found(subnets)? {
+    if found(subnets.map(|it| !it.db_subnet_groups().is_empty()))? {
         left.push(leftover("rds", format!("subnet group {}", c.names.database_subnets), NAMED));
     }
     let parameters =
         aws.rds.describe_db_parameter_groups().db_parameter_group_name(&c.names.database_parameters);
-    if found(parameters.send().await)? {
+    if found(parameters.send().await.map(|it| !it.db_parameter_groups().is_empty()))? {
         left.push(leftover("rds", format!("parameter group {}", c.names.database_parameters), NAMED));
     }
     Ok(left)
@@ -245,10 +169,10 @@ async fn files(aws: &Aws) -> aws::Result<Vec<Leftover>> {
 async fn roles(c: &Config, aws: &Aws) -> aws::Result<Vec<Leftover>> {
     let mut left = Vec::new();
     let name = &c.names.host_role;
-    if found(aws.iam.get_role().role_name(name).send().await)? {
+    if found(aws.iam.get_role().role_name(name).send().await.map(|_| true))? {
         left.push(leftover("iam", format!("role {name}"), NAMED));
     }
-    if found(aws.iam.get_instance_profile().instance_profile_name(name).send().await)? {
+    if found(aws.iam.get_instance_profile().instance_profile_name(name).send().await.map(|_| true))? {
         left.push(leftover("iam", format!("instance profile {name}"), NAMED));
     }
     Ok(left)
@@ -273,7 +197,7 @@ async fn buckets(c: &Config, aws: &Aws, account: &str) -> aws::Result<Vec<Leftov
     for (region, name) in
         [(&aws.region, c.artefact_bucket(account)), (&c.site.region, c.site_bucket(account))]
     {
-        if found(aws.s3_in(region).head_bucket().bucket(&name).send().await)? {
+        if found(aws.s3_in(region).head_bucket().bucket(&name).send().await.map(|_| true))? {
             left.push(leftover("s3", name, NAMED));
         }
     }
@@ -299,13 +223,13 @@ async fn cloudfront(c: &Config, aws: &Aws) -> aws::Result<Vec<Leftover>> {
     Ok(left)
 }
 
-/// Whether it was found; only its own "not found" says that it was not.
-fn found<T, E>(answer: std::result::Result<T, E>) -> aws::Result<bool>
+/// Whether it was found: only an empty listing or its own "not found" says that it was not.
+fn found<E>(answer: std::result::Result<bool, E>) -> aws::Result<bool>
 where
     aws::Error: From<E>,
 {
     match answer.map_err(aws::Error::from) {
-        Ok(_) => Ok(true),
+        Ok(any) => Ok(any),
         Err(err) if err.is_missing() => Ok(false),
         Err(err) => Err(err),
     }

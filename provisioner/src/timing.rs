@@ -86,3 +86,51 @@ impl Forecast {
         ends.into_iter().max()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::Config,
+        engine::toys::{planned, play, posing, timed, up},
+        stack::{Surroundings, stack},
+    };
+
+    fn lab() -> Stack {
+        let config = Config::default();
+        posing(&stack(&config, &Surroundings::imagined(&config)).unwrap())
+    }
+
+    #[test]
+    fn the_labs_up_takes_at_most_a_twentieth_longer_than_its_longest_chain() {
+        play(async {
+            let lab = lab();
+            let forecast = forecast(&lab, &planned(&lab).await);
+            let (took, report) = timed(up(&lab)).await;
+            assert!(report.is_ok(), "{report:?}");
+            let ratio = took.as_secs_f64() / forecast.total.as_secs_f64();
+            println!(
+                "{} nodes, {took:?} for {:?}: {ratio:.3}; {:?}",
+                lab.nodes.len(),
+                forecast.total,
+                forecast.chain
+            );
+            assert!(
+                ratio <= 1.05,
+                "{took:?} is {ratio:.3} times {:?} of {:?}",
+                forecast.total,
+                forecast.chain
+            );
+        });
+    }
+
+    #[test]
+    fn what_is_as_wanted_costs_no_time() {
+        play(async {
+            let lab = lab();
+            up(&lab).await;
+            let forecast = forecast(&lab, &planned(&lab).await);
+            assert_eq!((forecast.total, forecast.work(), forecast.chain.len()), (Duration::ZERO, 0, 0));
+        });
+    }
+}

@@ -89,9 +89,9 @@ impl Image {
         Image::plain().with("mariadb", &["mariadb-server"])
     }
 
-    /// Debian with HAProxy and a way to talk to it.
+    /// Debian with HAProxy.
     pub fn balancer() -> Image {
-        Image::plain().with("balancer", &["haproxy", "socat"])
+        Image::plain().with("balancer", &["haproxy"])
     }
 
     /// This image with more packages, built once per machine under that name.

@@ -347,6 +347,16 @@ impl Instance {
         self.region.ask(Ask::Remove { name: self.name, layer: None }).map(drop)
     }
 
+    /// Makes an image of its disk as it is now, without stopping it. The image lives as long as the region.
+    ///
+    /// # Errors
+    /// If the disk cannot be copied.
+    pub fn snapshot(&self, name: &str) -> anyhow::Result<Image> {
+        let layer = self.region.dir().join(format!("image-{name}"));
+        self.region.ask(Ask::Snapshot { name: self.name.clone(), layer: layer.clone() })?;
+        Ok(Image::of_layers(std::iter::once(layer).chain(self.layers.iter().cloned()).collect()))
+    }
+
     /// Ends it and makes an image of its disk, which lives as long as the region.
     ///
     /// # Errors

@@ -13,6 +13,8 @@
 mod authority;
 mod balancer;
 mod cgroups;
+pub mod cli;
+mod cloud;
 mod command;
 mod database;
 mod doctor;
@@ -33,6 +35,7 @@ mod wire;
 
 pub use authority::{Authority, Certificate};
 pub use balancer::{Balancer, BalancerSpec, Check, Health, Listener, PathRule, TargetGroup, TargetState};
+pub use cloud::{Cloud, Fault, FaultKind, Options, Status};
 pub use command::{Output, Running};
 pub use database::{Database, DatabaseEvent, DatabaseSpec};
 pub use doctor::{Finding, doctor};

@@ -144,6 +144,14 @@ impl Region {
         Ok(Place::from(name))
     }
 
+    /// Takes a place away, with everything that listens there.
+    ///
+    /// # Errors
+    /// If there is no such place.
+    pub fn remove_namespace(&self, name: &str) -> anyhow::Result<()> {
+        self.ask(Ask::RemoveNamespace { name: name.to_owned() }).map(drop)
+    }
+
     /// Makes a name resolve inside the region, with a time to live of 5 s; no address at all forgets it.
     ///
     /// # Errors

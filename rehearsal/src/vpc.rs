@@ -65,7 +65,7 @@ pub enum Peer {
 /// One network interface: an instance's or a place's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Port {
-    /// The instance or place.
+    /// Names it where a subnet's way out is a NAT gateway, which must be a place of that name.
     pub place: String,
     pub address: Ipv4Addr,
     pub subnet: String,
@@ -76,15 +76,15 @@ pub struct Port {
     pub is_nat_gateway: bool,
 }
 
-/// A port's cable by place.
-pub(crate) type Cables = BTreeMap<String, String>;
+/// The router's end of the cable to each address.
+pub(crate) type Cables = BTreeMap<Ipv4Addr, String>;
 
 impl Network {
-    /// Rules for `nft -f`, one transaction. Ports whose place has no cable are left out.
+    /// Rules for `nft -f`, one transaction. Ports whose address has no cable are left out.
     pub(crate) fn rules(&self, cables: &Cables) -> String {
         let mut out = String::from("table ip vpc\ndelete table ip vpc\ntable ip vpc {\n");
         let ports: Vec<(&str, &Port)> =
-            self.ports.iter().filter_map(|it| Some((cables.get(&it.place)?.as_str(), it))).collect();
+            self.ports.iter().filter_map(|it| Some((cables.get(&it.address)?.as_str(), it))).collect();
         let known: BTreeMap<&str, usize> =
             self.groups.iter().enumerate().map(|(n, it)| (it.id.as_str(), n)).collect();
         for (n, group) in self.groups.iter().enumerate() {
@@ -180,17 +180,15 @@ impl Network {
             let target = match &subnet.way_out {
                 WayOut::Nowhere => None,
                 WayOut::InternetGateway => Some(format!("via {gateway} dev gateway")),
-                WayOut::NatGateway(place) => self
-                    .ports
-                    .iter()
-                    .find(|it| it.place == *place)
-                    .and_then(|it| Some(format!("via {} dev {} onlink", it.address, cables.get(place)?))),
+                WayOut::NatGateway(place) => self.ports.iter().find(|it| it.place == *place).and_then(|it| {
+                    Some(format!("via {} dev {} onlink", it.address, cables.get(&it.address)?))
+                }),
             };
             let kind = if target.is_some() { "" } else { "blackhole " };
             let _ =
                 writeln!(routes, "route replace {kind}default {} table {number}", target.unwrap_or_default());
             let members = self.ports.iter().filter(|it| it.subnet == subnet.id);
-            let cables = members.filter_map(|it| cables.get(&it.place));
+            let cables = members.filter_map(|it| cables.get(&it.address));
             rules.extend(cables.map(|cable| format!("iif {cable} lookup {number}")));
         }
         (routes, rules)

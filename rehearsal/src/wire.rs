@@ -41,6 +41,9 @@ pub(crate) enum Ask {
         name: String,
         address: Ipv4Addr,
     },
+    RemoveNamespace {
+        name: String,
+    },
     /// Accepts connections in a place and says nothing, as long as the region lives.
     Accept {
         place: Place,
@@ -63,6 +66,11 @@ pub(crate) enum Ask {
     Signal {
         name: String,
         signal: Signal,
+    },
+    /// Copies what it has written so far, whether it runs or not.
+    Snapshot {
+        name: String,
+        layer: PathBuf,
     },
     /// Ends it; what it wrote is deleted or moved there, to become a layer of an image.
     Remove {

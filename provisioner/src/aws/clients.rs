@@ -1,6 +1,10 @@
 //! One client per service, all pointed at the same endpoint.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
@@ -8,6 +12,8 @@ use aws_smithy_http_client::{
     Builder,
     tls::{self, TlsContext, TrustStore},
 };
+
+use tokio::time::Instant;
 
 use super::{Result, known::Known, once::Once, retry::ReadsOnly};
 
@@ -33,6 +39,7 @@ pub struct Aws {
     /// What the command at hand wants of the kinds beside the stack itself.
     pub settings: Settings,
     once: Once,
+    forgot: Mutex<Instant>,
     for_good: Once,
     pub(super) known: Known,
 }
@@ -89,6 +96,13 @@ impl Aws {
         Ok(Self::from_sdk(stack, &sdk, &connect.region, endpoint))
     }
 
+    /// Clients that reach nothing, for tests that never call.
+    #[cfg(test)]
+    pub(crate) fn unreachable(stack: &str) -> Aws {
+        let sdk = SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build();
+        Self::from_sdk(stack, &sdk, "ap-northeast-2", None)
+    }
+
     fn from_sdk(stack: &str, sdk: &SdkConfig, region: &str, endpoint: Option<String>) -> Aws {
         macro_rules! client {
             ($module:ident) => {
@@ -117,6 +131,7 @@ impl Aws {
             endpoint,
             settings: Settings::default(),
             once: Once::default(),
+            forgot: Mutex::new(Instant::now()),
             for_good: Once::default(),
             known: Known::default(),
         }
@@ -162,6 +177,16 @@ impl Aws {
         F: Future<Output = Result<T>>,
     {
         self.for_good.get(key, fetch).await
+    }
+
+    /// Forgets what was read before `since`, and returns since when what is kept is true.
+    pub fn look_again_since(&self, since: Instant, now: Instant) -> Instant {
+        let mut forgot = self.forgot.lock().unwrap_or_else(PoisonError::into_inner);
+        if *forgot < since {
+            *forgot = now;
+            self.once.forget();
+        }
+        *forgot
     }
 
     /// Forgets what was read, since something may have changed.

@@ -1,13 +1,13 @@
 //! `lamp up`: builds what is missing and repairs what differs.
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 
 use super::{
     Exit, Session, health,
     session::{Interrupt, take_lock},
 };
 use crate::{
-    engine::{self, Observed, Plan, apply},
+    engine::{self, Action, Kind, Observed, Plan, apply, observe},
     timing::forecast,
     ui::Ui,
 };
@@ -37,8 +37,7 @@ async fn build(session: &Session, seen: Plan, ui: &mut Ui) -> anyhow::Result<(Ex
     let interrupt = Interrupt::watch(ui.notes());
     let lock = take_lock(session, "lamp up", &interrupt, ui).await?;
     let done = async {
-        // Somebody may have changed the account between the look and the lock.
-        let observed = session.observe().await?;
+        let observed = look_again(session, &seen).await?;
         let plan = engine::plan(&session.stack, &observed);
         if plan != seen {
             ui.plan(&plan, &forecast(&session.stack, &plan));
@@ -56,6 +55,20 @@ async fn build(session: &Session, seen: Plan, ui: &mut Ui) -> anyhow::Result<(Ex
     let done = done.await;
     lock.release().await?;
     done
+}
+
+/// Another run may have changed the account between the look and the lock. Where there was nothing at all, it is
+/// enough to look for the VPC and the addresses: the rest stands on the VPC, or AWS refuses a second one by its name.
+async fn look_again(session: &Session, seen: &Plan) -> anyhow::Result<Observed> {
+    let Session { stack, kinds, aws, .. } = session;
+    let is_empty = seen.steps.iter().all(|it| it.action == Action::Create);
+    match is_empty {
+        true => aws.look_again(),
+        false => aws.look_afresh(),
+    }
+    let first: Vec<Kind> =
+        kinds.iter().filter(|it| !is_empty || ["vpc", "elastic-ip"].contains(&it.name)).copied().collect();
+    observe(&first, stack, aws).await.context("looking at the account again")
 }
 
 /// What only a person can decide stops the run before anything is changed.

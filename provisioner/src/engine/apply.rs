@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use futures::future::join_all;
 use tokio::time::Instant;
 
 use super::{
@@ -88,9 +89,11 @@ pub async fn apply(
 ) -> (Report, Observed) {
     let run = Run { stack, aws, events, reader: Reader::new(aws), observed: Mutex::new(observed) };
     let ends = walk(&stack.needs(), stop, |index| run.visit(index)).await;
+    let seen = join_all((0..ends.len()).map(|index| run.see(index))).await;
     let mut report = Report::default();
-    for (node, end) in stack.nodes.iter().zip(ends) {
+    for ((node, end), seen) in stack.nodes.iter().zip(ends).zip(seen) {
         let outcome = match end {
+            Visit::Done(_) if let Err(why) = seen => Outcome::Failed { why },
             Visit::Done(outcome) => outcome,
             Visit::Failed(why) => Outcome::Failed { why },
             Visit::Skipped(why) => {
@@ -122,6 +125,16 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Sees that what was used before it was seen is there, and as wanted.
+    async fn see(&self, index: usize) -> Result<(), String> {
+        let node = &self.stack.nodes[index];
+        let is_unseen = lock(&self.observed).nodes.get(&node.name).is_some_and(|it| it.unseen);
+        match is_unseen {
+            true => self.visit(index).await.map(drop),
+            false => Ok(()),
+        }
+    }
+
     async fn visit(&self, index: usize) -> Result<Outcome, String> {
         let node = &self.stack.nodes[index];
         let began = now();
@@ -152,10 +165,19 @@ impl Run<'_> {
         let mut seen = lock(&self.observed).nodes.get(&node.name).cloned();
         let mut outcome = Outcome::Unchanged;
         let mut configured = 0;
+        if seen.as_ref().is_some_and(|it| it.unseen) {
+            seen = Some(self.ready(node, now(), |_| true).await?);
+        }
         loop {
             let Some(have) = seen.take() else {
                 self.started(node, Verb::Create, &mut outcome);
-                let since = self.create(node, &cx).await?;
+                let (since, id) = self.create(node, &cx).await?;
+                let kind = node.resource.kind();
+                if let (true, Some(id)) = (kind.usable_at_once, id) {
+                    let made = Seen::made(kind, &node.name, id);
+                    lock(&self.observed).nodes.insert(node.name.clone(), made);
+                    return Ok(outcome);
+                }
                 seen = Some(self.ready(node, since, |_| true).await?);
                 continue;
             };
@@ -212,8 +234,9 @@ impl Run<'_> {
         self.events.send(&node.name, What::Waiting { why: why.into() });
     }
 
-    /// Creates the node's object exactly once, and says since when a listing has to show it.
-    async fn create(&self, node: &Node, cx: &Cx<'_>) -> aws::Result<Instant> {
+    /// Creates the node's object exactly once; says since when a listing has to show it, and its id unless
+    /// the answer was lost.
+    async fn create(&self, node: &Node, cx: &Cx<'_>) -> aws::Result<(Instant, Option<String>)> {
         let kind = node.resource.kind();
         let mut passing = Patience::new(PASSING);
         let mut waiting = Patience::new(kind.patience);
@@ -221,32 +244,22 @@ impl Run<'_> {
         loop {
             let began = now();
             let err = match node.resource.create(cx).await {
-                Ok(_) => return Ok(now()),
+                Ok(id) => return Ok((now(), Some(id))),
                 Err(err) => err,
             };
+            let passes = err.is_throttled() || err.is_not_visible_yet() || err.is_in_use();
             if err.is_not_yet() && !waiting.is_over() {
                 self.waiting(node, &err.message);
                 waiting.wait().await;
-            } else if (err.is_throttled() || err.is_not_visible_yet()) && !passing.is_over() {
-                // A kind whose `create` makes several calls may have made its object before this error.
-                if self.reader.node(kind, &node.name, began).await?.is_some() {
-                    return Ok(began);
-                }
-                self.waiting(node, err.to_string());
-                passing.back_off().await;
-            } else if err.is_there_already() || (err.is_ambiguous() && lost < LOST_ANSWERS) {
-                // The object may be there although the answer was lost: look before creating another.
-                lost += 1;
+            } else if (passes && !passing.is_over())
+                || err.is_there_already()
+                || (err.is_ambiguous() && lost < LOST_ANSWERS)
+            {
+                // The object may be there: its answer was lost, or a later call of the same `create` failed.
+                lost += usize::from(!passes);
                 self.waiting(node, format!("{err}; looking whether it is there"));
-                let mut shows = Patience::new(Duration::from_secs(3));
-                loop {
-                    if self.reader.node(kind, &node.name, now()).await?.is_some() {
-                        return Ok(began);
-                    }
-                    if shows.is_over() {
-                        break;
-                    }
-                    shows.wait().await;
+                if self.shows(node).await? {
+                    return Ok((began, None));
                 }
                 if err.is_there_already() {
                     let why = format!(
@@ -254,9 +267,24 @@ impl Run<'_> {
                     );
                     return Err(aws::Error::refused(why));
                 }
+                passing.back_off().await;
             } else {
                 return Err(err);
             }
+        }
+    }
+
+    /// Whether the node's object shows up, given the moment that AWS may need for it.
+    async fn shows(&self, node: &Node) -> aws::Result<bool> {
+        let mut patience = Patience::new(Duration::from_secs(3));
+        loop {
+            if self.reader.node(node.resource.kind(), &node.name, now()).await?.is_some() {
+                return Ok(true);
+            }
+            if patience.is_over() {
+                return Ok(false);
+            }
+            patience.wait().await;
         }
     }
 

@@ -50,11 +50,11 @@ pub(super) mod simulated {
         static CLOCK: RefCell<Option<Clock>> = const { RefCell::new(None) };
     }
 
-    pub(in super::super) fn now() -> Option<Instant> {
+    pub(in crate::engine) fn now() -> Option<Instant> {
         CLOCK.with_borrow(|it| it.as_ref().map(|it| it.now))
     }
 
-    pub(in super::super) async fn sleep(pause: Duration) {
+    pub(in crate::engine) async fn sleep(pause: Duration) {
         let key = CLOCK.with_borrow_mut(|it| {
             let clock = it.as_mut().expect("inside `run`");
             clock.slept += 1;
@@ -82,7 +82,7 @@ pub(super) mod simulated {
     }
 
     /// Runs `work` to its end in simulated time.
-    pub(in super::super) fn run<T>(work: impl Future<Output = T>) -> T {
+    pub(in crate::engine) fn run<T>(work: impl Future<Output = T>) -> T {
         let clock = Clock { now: Instant::now(), sleepers: BTreeMap::new(), slept: 0 };
         CLOCK.set(Some(clock));
         let woken = Arc::new(Woken(AtomicBool::new(true)));

@@ -4,6 +4,7 @@
 use std::{fmt, time::Duration};
 
 use futures::future::BoxFuture;
+use shared::tags::STACK;
 
 use super::{
     Resource, Seen,
@@ -19,6 +20,7 @@ pub struct Kind {
     pub after: &'static [&'static str],
     pub usually: Duration,
     pub patience: Duration,
+    pub usable_at_once: bool,
     pub lingers: bool,
     pub holds_data: bool,
     list: for<'a> fn(&'a Aws) -> BoxFuture<'a, aws::Result<Vec<Seen>>>,
@@ -35,6 +37,7 @@ impl Kind {
             after: R::AFTER,
             usually: R::USUALLY,
             patience: R::PATIENCE,
+            usable_at_once: R::USABLE_AT_ONCE,
             lingers: R::LINGERS,
             holds_data: R::HOLDS_DATA,
             list: |aws| Box::pin(async { Ok(R::list(aws).await?.into_iter().map(erase).collect()) }),
@@ -44,8 +47,13 @@ impl Kind {
         }
     }
 
+    /// What belongs to the stack. What says that it is another stack's is left out, whatever the endpoint
+    /// makes of a filter: it would be removed as no longer wanted.
     pub async fn list(&self, aws: &Aws) -> aws::Result<Vec<Seen>> {
-        (self.list)(aws).await
+        let mut seen = (self.list)(aws).await?;
+        let owner = |it: &Seen| it.tags.as_ref().and_then(|it| it.get(STACK)).cloned();
+        seen.retain(|it| owner(it).is_none_or(|it| it == aws.stack));
+        Ok(seen)
     }
 
     pub async fn delete(&self, seen: &Seen, aws: &Aws) -> aws::Result<()> {

@@ -24,6 +24,11 @@ mod event;
 mod patience;
 mod walk;
 
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) mod toys;
+
 pub use apply::{Cx, apply};
 pub use destroy::destroy;
 pub use event::{Event, Events, Outcome, Report, Verb, What};

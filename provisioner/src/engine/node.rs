@@ -18,7 +18,26 @@ pub struct Seen {
     pub fields: Json,
     pub out: BTreeMap<&'static str, String>,
     pub tags: Option<Tags>,
+    /// Whether it was made by this run and no listing has shown it yet: only its id is known.
+    pub unseen: bool,
     typed: Arc<dyn Any + Send + Sync>,
+}
+
+impl Seen {
+    /// What AWS's answer to a creation tells.
+    pub(super) fn made(kind: Kind, node: &str, id: String) -> Seen {
+        Seen {
+            kind,
+            node: node.to_owned(),
+            id,
+            phase: Phase::Pending("made, not seen yet".into()),
+            fields: Json::Null,
+            out: BTreeMap::new(),
+            tags: None,
+            unseen: true,
+            typed: Arc::new(()),
+        }
+    }
 }
 
 /// What the engine needs of a desired resource, whatever its kind.
@@ -57,6 +76,7 @@ pub(super) fn erase<R: Resource>(found: Found<R>) -> Seen {
         fields: found.spec.fields(),
         out: found.out.clone(),
         tags: found.tags.clone(),
+        unseen: false,
         typed: Arc::new(found),
     }
 }

@@ -21,7 +21,6 @@ pub struct Observed {
 /// # Errors
 /// The first read that failed: half a picture would look like missing resources.
 pub async fn observe(kinds: &[Kind], stack: &Stack, aws: &Aws) -> aws::Result<Observed> {
-    aws.look_afresh();
     let mut observed = Observed::default();
     for seen in join_all(kinds.iter().map(|it| it.list(aws))).await {
         for it in seen? {

@@ -43,8 +43,8 @@ impl<'a> Reader<'a> {
         }
         let mut patience = Patience::new(BUDGET);
         loop {
-            let began = now();
-            self.aws.look_again();
+            // What another kind has read since will do.
+            let began = self.aws.look_again_since(since, now());
             match kind.list(self.aws).await {
                 Ok(seen) => {
                     let seen = Arc::new(seen);

@@ -26,6 +26,9 @@ pub trait Resource: Clone + Serialize + Send + Sync + 'static {
     const USUALLY: Duration = Duration::from_secs(2);
     /// How long a change or a removal may take to settle.
     const PATIENCE: Duration = Duration::from_secs(300);
+    /// Whether others can refer to it as soon as AWS has answered its creation, and need nothing of it but
+    /// its id. Such nodes are seen together, at the end.
+    const USABLE_AT_ONCE: bool = false;
     /// Whether AWS goes on deleting after it has answered.
     const LINGERS: bool = false;
     /// Whether one that failed is kept for a person to look at rather than made anew.

@@ -11,8 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Bucket,
-    bucket_policy::bucket,
-    buckets::{ARTEFACTS, objects, ours},
+    buckets::{ARTEFACTS, by_name, objects, ours, settled},
 };
 use crate::{
     aws::{self, Aws},
@@ -67,12 +66,11 @@ impl Resource for Artefact {
         let mut found = Vec::new();
         for it in ours(aws).await?.iter().filter(|it| it.node == ARTEFACTS) {
             for (key, md5) in objects(it, aws).await? {
-                if key.strip_suffix(NAME).is_some_and(|it| it.len() == 64) {
+                if key.strip_suffix(NAME).is_some_and(is_sum) {
                     let bucket = Ref::id(Some(&it.name));
-                    let spec = Artefact { bucket, key, md5, file: PathBuf::new() };
-                    let sha256 = spec.sha256().to_owned();
-                    let artefact = Found::untagged(&spec.node().to_owned(), &spec.key.clone(), spec);
-                    found.push(artefact.out(Self::SHA256, sha256));
+                    let spec = Artefact { bucket, key: key.clone(), md5, file: PathBuf::new() };
+                    let artefact = Found::untagged(&key[..12], &key, spec);
+                    found.push(artefact.out(Self::SHA256, key.trim_end_matches(NAME)));
                 }
             }
         }
@@ -81,7 +79,7 @@ impl Resource for Artefact {
 
     async fn create(&self, cx: &Cx<'_>) -> aws::Result<String> {
         let name = cx.id(self.bucket);
-        let bucket = bucket(&name, cx.aws).await?;
+        let bucket = settled(&name, cx.aws).await?;
         let unreadable =
             |err: io::Error| aws::Error::refused(format!("reading {}: {err}", self.file.display()));
         let content = tokio::fs::read(&self.file).await.map_err(unreadable)?;
@@ -91,7 +89,7 @@ impl Resource for Artefact {
                 format!("{} has changed since the plan was made; run it again", self.file.display());
             return Err(aws::Error::refused(changed));
         }
-        let put = bucket.client(cx.aws).put_object().bucket(&name).key(&self.key);
+        let put = bucket.uploads(cx.aws).put_object().bucket(&name).key(&self.key);
         let put = put.content_type("application/octet-stream").body(ByteStream::from(content));
         // S3 compares: what was damaged on its way is refused.
         put.checksum_sha256(STANDARD.encode(sum)).send().await?;
@@ -103,11 +101,16 @@ impl Resource for Artefact {
     }
 
     async fn delete(have: &Found<Self>, aws: &Aws) -> aws::Result<()> {
-        let ours = ours(aws).await?;
-        let Some(bucket) = ours.iter().find(|it| it.node == ARTEFACTS) else { return Ok(()) };
+        let Ref::Id(name) = have.spec.bucket else { return Ok(()) };
+        let Some(bucket) = by_name(name, aws).await? else { return Ok(()) };
         bucket.client(aws).delete_object().bucket(&bucket.name).key(&have.id).send().await?;
         Ok(())
     }
+}
+
+/// Whether this is a SHA-256 sum as we write it.
+fn is_sum(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|it| it.is_ascii_hexdigit())
 }
 
 /// Lower-case hexadecimal.

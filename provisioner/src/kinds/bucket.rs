@@ -46,6 +46,7 @@ impl Bucket {
 
 impl Resource for Bucket {
     const KIND: &'static str = "bucket";
+    const USABLE_AT_ONCE: bool = true;
     const FIXED: &'static [&'static str] = &["name", "region"];
     const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -114,9 +115,10 @@ impl Resource for Bucket {
 
 impl Bucket {
     async fn complete(&self, have: Option<&Bucket>, s3: &Client, cx: &Cx<'_>) -> aws::Result<()> {
+        // Tags first, since they are not read: what comes after them tells, if this is interrupted, that
+        // something is left to do.
         let tags = Tagging::builder().set_tag_set(Some(Aws::to_s3(cx.tags)?)).build()?;
         s3.put_bucket_tagging().bucket(&self.name).tagging(tags).send().await?;
-        // A website first: it is what tells, if this is interrupted, that something is left to do.
         if have.is_none_or(|it| it.private != self.private) {
             let block = PublicAccessBlockConfiguration::builder()
                 .block_public_acls(self.private)

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{
     Bucket, Distribution,
-    buckets::{OurBucket, ours},
+    buckets::{by_name, ours, settled},
     policy::{self, Statement},
 };
 use crate::{
@@ -25,8 +25,7 @@ pub struct BucketPolicy {
 impl BucketPolicy {
     /// Encrypted connections only, and nobody but the account itself.
     pub fn private(bucket: Ref<Bucket>, name: &str) -> BucketPolicy {
-        // Actions are the same in capitals to AWS. moto would take `s3:*` for a ban whatever the condition.
-        let tls_only = Statement::deny("TlsOnly", &["S3:*"])
+        let tls_only = Statement::deny("TlsOnly", &[EVERYTHING])
             .to("*")
             .on(format!("arn:aws:s3:::{name}"))
             .on(format!("arn:aws:s3:::{name}/*"))
@@ -37,7 +36,7 @@ impl BucketPolicy {
     /// Encrypted connections only, and CloudFront reads on behalf of this distribution.
     pub fn served(bucket: Ref<Bucket>, name: &str, distribution: Ref<Distribution>) -> BucketPolicy {
         let mut policy = Self::private(bucket, name);
-        let read = Statement::allow("CloudFrontReads", &["s3:GetObject"])
+        let read = Statement::allow("CloudFrontReads", &[READ])
             .to("Service: cloudfront.amazonaws.com")
             .on(format!("arn:aws:s3:::{name}/*"))
             .when("StringEquals", SOURCE, distribution.out(Distribution::ARN));
@@ -54,11 +53,17 @@ impl BucketPolicy {
     }
 }
 
+// IAM does not mind capitals. moto does, which is why it passes over these statements: it would take
+// any condition for a refusal, without a look at the request.
+const EVERYTHING: &str = "S3:*";
+const READ: &str = "S3:GetObject";
+
 /// The condition by which a statement is meant for one distribution.
 const SOURCE: &str = "aws:SourceArn";
 
 impl Resource for BucketPolicy {
     const KIND: &'static str = "bucket-policy";
+    const USABLE_AT_ONCE: bool = true;
     const FIXED: &'static [&'static str] = &["bucket"];
 
     async fn list(aws: &Aws) -> aws::Result<Vec<Found<Self>>> {
@@ -82,10 +87,16 @@ impl Resource for BucketPolicy {
 
     async fn create(&self, cx: &Cx<'_>) -> aws::Result<String> {
         let name = cx.id(self.bucket);
-        let bucket = bucket(&name, cx.aws).await?;
+        let bucket = settled(&name, cx.aws).await?;
         let policy = policy::render(&self.statements, |it| cx.text(it));
-        bucket.client(cx.aws).put_bucket_policy().bucket(&name).policy(policy).send().await?;
-        Ok(name)
+        let put = bucket.client(cx.aws).put_bucket_policy().bucket(&name).policy(policy);
+        match put.send().await.map_err(aws::Error::from) {
+            // That the bucket may be public takes a moment to be known.
+            Err(err) if err.message.contains("BlockPublicPolicy") => {
+                Err(aws::Error::not_yet(err.to_string()))
+            }
+            other => other.map(|_| name),
+        }
     }
 
     async fn configure(&self, _have: &Found<Self>, cx: &Cx<'_>) -> aws::Result<()> {
@@ -93,21 +104,10 @@ impl Resource for BucketPolicy {
     }
 
     async fn delete(have: &Found<Self>, aws: &Aws) -> aws::Result<()> {
-        let bucket = bucket(&have.id, aws).await?;
+        let Some(bucket) = by_name(&have.id, aws).await? else { return Ok(()) };
         bucket.client(aws).delete_bucket_policy().bucket(&have.id).send().await?;
         Ok(())
     }
-}
-
-/// One of ours by name; it holds its region.
-pub(super) async fn bucket(name: &str, aws: &Aws) -> aws::Result<OurBucket> {
-    let find = |all: &[OurBucket]| all.iter().find(|it| it.name == name).cloned();
-    if let Some(it) = find(&ours(aws).await?) {
-        return Ok(it);
-    }
-    // Made a moment ago, after this look began.
-    aws.look_again();
-    find(&ours(aws).await?).ok_or_else(|| aws::Error::not_yet(format!("bucket {name} to show up")))
 }
 
 fn distribution_in(statements: &[Statement]) -> Option<Ref<Distribution>> {

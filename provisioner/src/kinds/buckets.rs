@@ -1,8 +1,8 @@
 //! Which of the account's buckets are the stack's, and what is in them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use aws_sdk_s3::Client;
+use aws_sdk_s3::{Client, config::timeout::TimeoutConfig};
 
 use super::distribution;
 use crate::aws::{self, Aws};
@@ -20,9 +20,20 @@ pub(super) struct OurBucket {
 pub(super) const SITE: &str = "site";
 pub(super) const ARTEFACTS: &str = "artefacts";
 
+/// Under which they are kept in mind, each with its node and region.
+const KNOWN: &str = "bucket";
+
 impl OurBucket {
     pub(super) fn client(&self, aws: &Aws) -> Client {
         aws.s3_in(&self.region)
+    }
+
+    /// For uploads, which take as long as the operator's line is slow.
+    pub(super) fn uploads(&self, aws: &Aws) -> Client {
+        let timeouts = TimeoutConfig::builder().connect_timeout(Duration::from_secs(5));
+        let timeouts = timeouts.operation_attempt_timeout(Duration::from_secs(900));
+        let config = self.client(aws).config().to_builder().timeout_config(timeouts.build());
+        Client::from_conf(config.build())
     }
 }
 
@@ -40,6 +51,14 @@ pub(super) fn derived<'a>(name: &'a str, stack: &str) -> Option<(&'static str, &
 /// The stack's buckets.
 pub(super) async fn ours(aws: &Aws) -> aws::Result<Arc<Vec<OurBucket>>> {
     aws.once("our buckets", || async {
+        if let Some(known) = aws.known(KNOWN) {
+            let known = known.into_iter().map(|(name, said)| {
+                let node = if said.contains_key(ARTEFACTS) { ARTEFACTS } else { SITE };
+                OurBucket { region: said.get(node).cloned().unwrap_or_default(), name, node }
+            });
+            return Ok(known.collect());
+        }
+        let doubts = aws.doubts(KNOWN);
         let mut pages = aws.s3.list_buckets().into_paginator().page_size(1000).send();
         let mut all = BTreeMap::new();
         while let Some(page) = pages.try_next().await? {
@@ -68,9 +87,34 @@ pub(super) async fn ours(aws: &Aws) -> aws::Result<Arc<Vec<OurBucket>>> {
                 ours.push(bucket);
             }
         }
+        // A stack has these two, and neither comes or goes while we act on others.
+        if [SITE, ARTEFACTS].iter().all(|node| ours.iter().any(|it| it.node == *node)) {
+            let said = |it: &OurBucket| [(it.node.to_owned(), it.region.clone())].into();
+            aws.knows(KNOWN, doubts, ours.iter().map(|it| (it.name.clone(), said(it))).collect());
+        }
         Ok(ours)
     })
     .await
+}
+
+/// The bucket of that name, with its region; `None` if it is not there or not ours.
+pub(super) async fn by_name(name: &str, aws: &Aws) -> aws::Result<Option<OurBucket>> {
+    // A name that says all saves the look.
+    if let Some((node, region)) = derived(name, &aws.stack) {
+        return Ok(Some(OurBucket { name: name.to_owned(), region: region.to_owned(), node }));
+    }
+    Ok(ours(aws).await?.iter().find(|it| it.name == name).cloned())
+}
+
+/// The same for a bucket that was made before.
+pub(super) async fn settled(name: &str, aws: &Aws) -> aws::Result<OurBucket> {
+    if let Some(it) = by_name(name, aws).await? {
+        return Ok(it);
+    }
+    // Made a moment ago, after this look began.
+    aws.look_again();
+    let found = by_name(name, aws).await?;
+    found.ok_or_else(|| aws::Error::not_yet(format!("bucket {name} to show up")))
 }
 
 async fn is_tagged(bucket: &OurBucket, aws: &Aws) -> aws::Result<bool> {

@@ -23,6 +23,7 @@ pub struct DbParameterGroup {
 
 impl Resource for DbParameterGroup {
     const KIND: &'static str = "db-parameter-group";
+    const USABLE_AT_ONCE: bool = true;
     const FIXED: &'static [&'static str] = &["name", "family"];
     const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1800);
 

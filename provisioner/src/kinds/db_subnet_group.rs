@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{
     Subnet,
-    db_instance::db_instances,
+    db_reading::db_instances,
     mark::{mark, marked},
 };
 use crate::{
@@ -22,6 +22,7 @@ pub struct DbSubnetGroup {
 
 impl Resource for DbSubnetGroup {
     const KIND: &'static str = "db-subnet-group";
+    const USABLE_AT_ONCE: bool = true;
     const FIXED: &'static [&'static str] = &["name"];
     // Longer than a database takes to go.
     const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1800);

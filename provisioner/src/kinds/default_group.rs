@@ -28,6 +28,7 @@ impl DefaultGroup {
 
 impl Resource for DefaultGroup {
     const KIND: &'static str = "default-group";
+    const USABLE_AT_ONCE: bool = true;
     const FIXED: &'static [&'static str] = &["vpc"];
 
     async fn list(aws: &Aws) -> aws::Result<Vec<Found<Self>>> {

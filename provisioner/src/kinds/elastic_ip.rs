@@ -23,6 +23,7 @@ impl ElasticIp {
 
 impl Resource for ElasticIp {
     const KIND: &'static str = "elastic-ip";
+    const USABLE_AT_ONCE: bool = true;
 
     async fn list(aws: &Aws) -> aws::Result<Vec<Found<Self>>> {
         let seen = aws.addresses().await?;

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use aws_sdk_ec2::types::{Image as Sdk, ImageState, ResourceType, Snapshot, SnapshotState};
 use serde::Serialize;
 
-use super::{Instance, Target, target::target_health};
+use super::{Instance, Target, image_source::remember_root_device, target::target_health};
 use crate::{
     aws::{self, Aws, Tags},
     engine::{AtCreation, Cx, Found, Phase, Ref, Resource},
@@ -41,6 +41,9 @@ impl Resource for Image {
             snapshots.send().collect::<Result<Vec<Snapshot>, _>>()
         );
         let (images, snapshots) = (images?, snapshots?);
+        for it in &images {
+            remember_root_device(it, aws).await;
+        }
         let mut found: Vec<Found<Self>> = images.iter().map(|it| image(it, &snapshots)).collect();
         let used: BTreeSet<&str> = images.iter().flat_map(snapshots_of).collect();
         let unfinished = found.iter().filter(|it| it.phase != Phase::Ready);

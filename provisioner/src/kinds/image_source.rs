@@ -1,6 +1,6 @@
 //! What a machine's first volume is made from.
 
-use aws_sdk_ec2::types::{BlockDeviceMapping, EbsBlockDevice, VolumeType};
+use aws_sdk_ec2::types::{BlockDeviceMapping, EbsBlockDevice, Image as Sdk, VolumeType};
 use serde::Serialize;
 
 use super::Image;
@@ -42,7 +42,7 @@ impl ImageSource {
             ImageSource::Node(it) => Ok(cx.id(*it)),
             ImageSource::Parameter(name) => {
                 let key = format!("image {name}");
-                let id = cx.aws.once(&key, || async {
+                let id = cx.aws.for_good(&key, || async {
                     let seen = cx.aws.ssm.get_parameter().name(name).send().await?;
                     Ok(seen.parameter.and_then(|it| it.value).unwrap_or_default())
                 });
@@ -97,11 +97,20 @@ impl RootVolume {
     }
 }
 
+/// Remembers what a listing told, which saves a call.
+pub(super) async fn remember_root_device(image: &Sdk, aws: &Aws) {
+    if let (Some(id), Some(device)) = (image.image_id(), image.root_device_name()) {
+        let device = device.to_owned();
+        // Nothing that could fail is asked.
+        let _ = aws.for_good(&format!("root device {id}"), || async { Ok(device) }).await;
+    }
+}
+
 /// What an image calls its first volume: under any other name a second volume would be made, and the
 /// first would stay as small and as readable as the image's own.
 pub(super) async fn root_device(image: &str, aws: &Aws) -> aws::Result<String> {
     let key = format!("root device {image}");
-    let device = aws.once(&key, || async {
+    let device = aws.for_good(&key, || async {
         let seen = aws.ec2.describe_images().image_ids(image).send().await?;
         let device = seen.images().first().and_then(|it| it.root_device_name());
         Ok(device.unwrap_or("/dev/xvda").to_owned())

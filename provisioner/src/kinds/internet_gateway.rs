@@ -16,6 +16,7 @@ pub struct InternetGateway {
 
 impl Resource for InternetGateway {
     const KIND: &'static str = "internet-gateway";
+    const USABLE_AT_ONCE: bool = true;
     const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20 * 60);
 
     async fn list(aws: &Aws) -> aws::Result<Vec<Found<Self>>> {

@@ -24,6 +24,7 @@ pub struct KeyPair {
 
 impl Resource for KeyPair {
     const KIND: &'static str = "key-pair";
+    const USABLE_AT_ONCE: bool = true;
     const FIXED: &'static [&'static str] = &["name", "public_key"];
 
     async fn list(aws: &Aws) -> aws::Result<Vec<Found<Self>>> {

@@ -81,6 +81,7 @@ impl LaunchTemplate {
 
 impl Resource for LaunchTemplate {
     const KIND: &'static str = "launch-template";
+    const USABLE_AT_ONCE: bool = true;
     const FIXED: &'static [&'static str] = &["name"];
     const USUALLY: Duration = Duration::from_secs(2);
 

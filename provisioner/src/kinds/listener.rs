@@ -27,6 +27,7 @@ pub struct Listener {
 
 impl Resource for Listener {
     const KIND: &'static str = "listener";
+    const USABLE_AT_ONCE: bool = true;
     const FIXED: &'static [&'static str] = &["balancer"];
     const USUALLY: Duration = Duration::from_secs(1);
 

@@ -32,6 +32,7 @@ const PATH: &str = "path-pattern";
 
 impl Resource for ListenerRule {
     const KIND: &'static str = "listener-rule";
+    const USABLE_AT_ONCE: bool = true;
     const FIXED: &'static [&'static str] = &["listener"];
     const USUALLY: Duration = Duration::from_secs(1);
 

@@ -4,7 +4,7 @@
 use aws_sdk_cloudwatchlogs::types::LogGroup as Sdk;
 use serde::Serialize;
 
-use super::db_instance::db_instances;
+use super::db_reading::db_instances;
 use crate::{
     aws::{self, Aws, Tags},
     engine::{Cx, Found, Resource},
@@ -42,6 +42,7 @@ pub(super) fn name(database: &str, log: &str) -> String {
 
 impl Resource for LogGroup {
     const KIND: &'static str = "log-group";
+    const USABLE_AT_ONCE: bool = true;
     const FIXED: &'static [&'static str] = &["database", "log"];
 
     async fn list(aws: &Aws) -> aws::Result<Vec<Found<Self>>> {

@@ -30,6 +30,11 @@ impl Resource for NatGateway {
         let mut pages = aws.ec2.describe_nat_gateways().filter(aws.ours()).into_paginator().items().send();
         let mut found = Vec::new();
         while let Some(it) = pages.try_next().await? {
+            let tags = Aws::from_ec2(it.tags());
+            // Not every endpoint that speaks AWS knows this filter for NAT gateways.
+            if !aws.is_ours(&tags) {
+                continue;
+            }
             let phase = match it.state() {
                 // Both stay listed for an hour, and hold nothing.
                 Some(State::Deleted) => continue,
@@ -41,7 +46,7 @@ impl Resource for NatGateway {
             };
             let address = it.nat_gateway_addresses().first().and_then(|it| it.allocation_id());
             let spec = NatGateway { subnet: Ref::id(it.subnet_id()), address: Ref::id(address) };
-            found.push(Found::new(it.nat_gateway_id(), Aws::from_ec2(it.tags()), spec).phase(phase));
+            found.push(Found::new(it.nat_gateway_id(), tags, spec).phase(phase));
         }
         // A dying gateway must not stand for the node while its successor is alive.
         let alive: Vec<String> =

@@ -38,6 +38,7 @@ impl OriginAccessControl {
 
 impl Resource for OriginAccessControl {
     const KIND: &'static str = "origin-access-control";
+    const USABLE_AT_ONCE: bool = true;
     // Longer than a distribution takes to go.
     const PATIENCE: std::time::Duration = std::time::Duration::from_secs(3600);
 

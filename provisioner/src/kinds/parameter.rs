@@ -138,7 +138,7 @@ async fn parameters(aws: &Aws) -> aws::Result<Arc<Vec<Sdk>>> {
 ///
 /// # Errors
 /// The parameter is missing, empty or not readable.
-pub(super) async fn secret(aws: &Aws, name: &str) -> aws::Result<String> {
+pub async fn secret(aws: &Aws, name: &str) -> aws::Result<String> {
     let got = aws.ssm.get_parameter().name(name).with_decryption(true).send().await?;
     let value = got.parameter.and_then(|it| it.value).filter(|it| !it.is_empty());
     value.ok_or_else(|| aws::Error::refused(format!("parameter {name} is empty")))

@@ -1,7 +1,7 @@
 //! Policy documents as data that can be compared: IAM and S3 write the same thing in many ways.
 
 use percent_encoding::percent_decode_str;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json, json};
 
 use crate::engine::Value;
@@ -14,6 +14,7 @@ pub struct Statement {
     pub allow: bool,
     /// To whom it speaks, such as `Service: ec2.amazonaws.com` or `*`; empty in a role's own policy.
     pub to: Vec<String>,
+    #[serde(serialize_with = "caseless")]
     pub actions: Vec<String>,
     pub resources: Vec<Value>,
     pub conditions: Vec<Condition>,
@@ -107,6 +108,11 @@ impl Statement {
         }
         it
     }
+}
+
+/// IAM makes no difference between capitals and small letters in actions.
+fn caseless<S: Serializer>(actions: &[String], s: S) -> Result<S::Ok, S::Error> {
+    s.collect_seq(actions.iter().map(|it| it.to_lowercase()))
 }
 
 /// The document of these statements; `text` knows the values.

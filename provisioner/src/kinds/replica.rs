@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     DbInstance, SecurityGroup,
-    db_instance::{current, db_instances, endpoint, groups, ours, phase, tag},
+    db_reading::{current, db_instances, endpoint, groups, ours, phase, tag},
 };
 use crate::{
     aws::{self, Aws, Tags},

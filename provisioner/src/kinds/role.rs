@@ -60,6 +60,7 @@ impl Role {
 
 impl Resource for Role {
     const KIND: &'static str = "role";
+    const USABLE_AT_ONCE: bool = true;
     const FIXED: &'static [&'static str] = &["name"];
     const USUALLY: std::time::Duration = std::time::Duration::from_secs(20);
 
@@ -242,4 +243,59 @@ fn prefix(aws: &Aws) -> String {
 
 fn path(cx: &Cx<'_>) -> String {
     format!("{}{}/", prefix(cx.aws), cx.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As IAM decides, for policies that only allow.
+    fn allows(role: &Role, action: &str, resource: &str) -> bool {
+        let fits = |pattern: &str, text: &str| {
+            let mut rest = text;
+            let parts: Vec<&str> = pattern.split('*').collect();
+            for (i, part) in parts.iter().enumerate() {
+                match (rest.find(part), i) {
+                    (Some(at), 0) if at != 0 => return false,
+                    (Some(at), _) => rest = &rest[at + part.len()..],
+                    (None, _) => return false,
+                }
+            }
+            rest.is_empty() || pattern.ends_with('*')
+        };
+        role.policy.iter().any(|it| {
+            let on = |pattern: &Value| matches!(pattern, Value::Text(it) if fits(it, resource));
+            it.allow && it.actions.iter().any(|it| fits(it, action)) && it.resources.iter().any(on)
+        })
+    }
+
+    #[test]
+    fn a_host_may_read_its_own_stack_report_and_fetch_the_agent_and_nothing_else() {
+        let files = Ref::id(Some("fs-1"));
+        let role = Role::of_hosts("h", ("lab", "eu-west-1", "123456789012"), "artefacts", Some(files));
+        let ssm = |path: &str| format!("arn:aws:ssm:eu-west-1:123456789012:parameter{path}");
+        let may = [
+            ("ssm:GetParametersByPath", ssm("/lamp/lab/")),
+            ("ssm:GetParametersByPath", ssm("/lamp/lab")),
+            ("ssm:GetParameter", ssm("/lamp/lab/generation")),
+            ("ssm:PutParameter", ssm("/lamp/lab/hosts/i-1")),
+            ("s3:GetObject", "arn:aws:s3:::artefacts/0a/lampd".into()),
+        ];
+        for (action, resource) in may {
+            assert!(allows(&role, action, &resource), "{action} on {resource}");
+        }
+        let may_not = [
+            ("ssm:GetParameter", ssm("/lamp/lab2/db/password")),
+            ("ssm:PutParameter", ssm("/lamp/lab/db/endpoint")),
+            ("ssm:PutParameter", ssm("/lamp/lab/generation")),
+            ("ssm:DeleteParameter", ssm("/lamp/lab/hosts/i-1")),
+            ("s3:GetObject", "arn:aws:s3:::lab-site/index.html".into()),
+            ("s3:PutObject", "arn:aws:s3:::artefacts/0a/lampd".into()),
+            ("s3:ListBucket", "arn:aws:s3:::artefacts".into()),
+            ("ec2:DescribeInstances", "*".into()),
+        ];
+        for (action, resource) in may_not {
+            assert!(!allows(&role, action, &resource), "{action} on {resource}");
+        }
+    }
 }

@@ -35,6 +35,7 @@ const EVERYWHERE: &str = "0.0.0.0/0";
 
 impl Resource for RouteTable {
     const KIND: &'static str = "route-table";
+    const USABLE_AT_ONCE: bool = true;
     const FIXED: &'static [&'static str] = &["vpc"];
 
     async fn list(aws: &Aws) -> aws::Result<Vec<Found<Self>>> {

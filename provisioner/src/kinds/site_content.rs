@@ -16,8 +16,7 @@ use super::{
     Bucket,
     artefact::hex,
     bucket::delete_objects,
-    bucket_policy::bucket,
-    buckets::{SITE, objects, ours},
+    buckets::{SITE, by_name, objects, ours, settled},
 };
 use crate::{
     aws::{self, Aws},
@@ -98,7 +97,7 @@ impl SiteContent {
     /// Uploads what differs, deletes what is too much, and says last with which headers.
     async fn synchronise(&self, have: &SiteContent, marks: Vec<String>, cx: &Cx<'_>) -> aws::Result<()> {
         let name = cx.id(self.bucket);
-        let s3 = bucket(&name, cx.aws).await?.client(cx.aws);
+        let s3 = settled(&name, cx.aws).await?.uploads(cx.aws);
         // Collected at once: the compiler cannot follow closures over borrowed keys through a stream.
         let mut uploads = Vec::new();
         for (key, sum) in &self.objects {
@@ -136,6 +135,7 @@ impl SiteContent {
 
 impl Resource for SiteContent {
     const KIND: &'static str = "site-content";
+    const USABLE_AT_ONCE: bool = true;
     const FIXED: &'static [&'static str] = &["bucket"];
 
     async fn list(aws: &Aws) -> aws::Result<Vec<Found<Self>>> {
@@ -168,13 +168,13 @@ impl Resource for SiteContent {
     }
 
     async fn configure(&self, have: &Found<Self>, cx: &Cx<'_>) -> aws::Result<()> {
-        let now = objects(&bucket(&have.id, cx.aws).await?, cx.aws).await?;
+        let now = objects(&settled(&have.id, cx.aws).await?, cx.aws).await?;
         let (marks, objects) = split(now);
         self.synchronise(&SiteContent { objects, ..have.spec.clone() }, marks, cx).await
     }
 
     async fn delete(have: &Found<Self>, aws: &Aws) -> aws::Result<()> {
-        let Ok(bucket) = bucket(&have.id, aws).await else { return Ok(()) };
+        let Some(bucket) = by_name(&have.id, aws).await? else { return Ok(()) };
         let keys = objects(&bucket, aws).await?.into_keys();
         let all = keys.map(|it| ObjectIdentifier::builder().key(it).build()).collect::<Result<_, _>>()?;
         delete_objects(&have.id, all, &bucket.client(aws)).await

@@ -18,6 +18,7 @@ pub struct Subnet {
 
 impl Resource for Subnet {
     const KIND: &'static str = "subnet";
+    const USABLE_AT_ONCE: bool = true;
     const FIXED: &'static [&'static str] = &["vpc", "zone", "cidr"];
     // The interfaces of a removed load balancer live on for minutes.
     const PATIENCE: std::time::Duration = std::time::Duration::from_secs(35 * 60);

@@ -53,6 +53,7 @@ const DELAY_TAG: &str = "lamp:deregistration-delay";
 
 impl Resource for TargetGroup {
     const KIND: &'static str = "target-group";
+    const USABLE_AT_ONCE: bool = true;
     const FIXED: &'static [&'static str] = &["name", "vpc", "port"];
     const USUALLY: Duration = Duration::from_secs(2);
 

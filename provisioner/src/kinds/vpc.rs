@@ -17,6 +17,7 @@ pub struct Vpc {
 
 impl Resource for Vpc {
     const KIND: &'static str = "vpc";
+    const USABLE_AT_ONCE: bool = true;
     const FIXED: &'static [&'static str] = &["cidr"];
 
     async fn list(aws: &Aws) -> aws::Result<Vec<Found<Self>>> {

@@ -79,7 +79,7 @@ impl Holder {
     }
 }
 
-/// `kim@desk runs lamp up since 2026-11-22T21:10:00Z (4 min ago), process 4711 of that machine, renewed 12 s ago`.
+/// `kim@desk has been running lamp up since 2026-11-22T21:10:00Z (4 min ago), process 4711 of that machine, renewed 12 s ago`.
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Holder { owner, pid, since, command, .. } = self;
@@ -87,7 +87,11 @@ impl fmt::Display for Holder {
             ..120 => format!("{seconds} s ago"),
             _ => format!("{} min ago", seconds / 60),
         };
-        write!(f, "{owner} runs `{command}` since {since} ({}), process {pid} of ", ago(self.held))?;
+        write!(
+            f,
+            "{owner} has been running `{command}` since {since} ({}), process {pid} of ",
+            ago(self.held)
+        )?;
         match self.state {
             State::Alive => f.write_str("this machine, still running"),
             State::Elsewhere => write!(f, "that machine, renewed {}", ago(self.silent)),

@@ -80,19 +80,18 @@ fn checks(it: &HealthCheck) -> Check {
     }
 }
 
-/// Puts a host behind both groups of its load balancer.
+/// Puts a host behind both groups of its load balancer; returns its registration with Apache's.
 pub(super) fn join(
     s: &mut Stack,
     doors: &Entrances,
     behind: Behind,
     name: &str,
     host: Ref<Instance>,
-) -> Vec<Ref<Target>> {
-    let Some(door) = doors.get(&behind) else { return Vec::new() };
-    [&door.web, &door.index]
-        .map(|it| {
-            let node = Target::node(name, &it.name);
-            s.add(&node, Target { group: it.group, host, port: it.port })
-        })
-        .to_vec()
+) -> Option<Ref<Target>> {
+    let door = doors.get(&behind)?;
+    let [web, _] = [&door.web, &door.index].map(|it| {
+        let node = Target::node(name, &it.name);
+        s.add(&node, Target { group: it.group, host, port: it.port })
+    });
+    Some(web)
 }

@@ -36,11 +36,11 @@ pub(super) fn public(
     let flavour = Flavour { key, group, instance_type: &c.hosts.public_type, behind: Behind::PublicHosts };
     let mut image = kit.image.clone();
     for (number, plan) in c.public_hosts().iter().enumerate() {
-        let (host, targets) = one(s, c, net, kit, doors, &flavour, plan, &image);
+        let (host, target) = one(s, c, net, kit, doors, &flavour, plan, &image);
         let address = s.add_named(&plan.address_node, &plan.address_name, ElasticIp {});
         s.add_named(&plan.address_node, &plan.address_name, AddressAssociation { address, instance: host });
         if number == 0 && c.hosts.public_copies {
-            image = ImageSource::Node(image_of(s, "ami-public-ec2", &c.names.public_image, host, targets));
+            image = ImageSource::Node(image_of(s, "ami-public-ec2", &c.names.public_image, host, target));
         }
     }
 }
@@ -58,8 +58,8 @@ pub(super) fn private(
     let flavour = Flavour { key, group, instance_type: &c.hosts.private_type, behind: Behind::PrivateHosts };
     let mut image = None;
     for plan in &c.private_hosts() {
-        let (host, targets) = one(s, c, net, kit, doors, &flavour, plan, &kit.image);
-        image.get_or_insert_with(|| image_of(s, "ami-private-ec2", &c.names.private_image, host, targets));
+        let (host, target) = one(s, c, net, kit, doors, &flavour, plan, &kit.image);
+        image.get_or_insert_with(|| image_of(s, "ami-private-ec2", &c.names.private_image, host, target));
     }
     image
 }
@@ -77,7 +77,7 @@ fn one(
     flavour: &Flavour<'_>,
     plan: &HostPlan,
     image: &ImageSource,
-) -> (Ref<Instance>, Vec<Ref<Target>>) {
+) -> (Ref<Instance>, Option<Ref<Target>>) {
     let spec = Instance {
         subnet: net.subnet(&plan.subnet_node),
         key: flavour.key,
@@ -95,18 +95,18 @@ fn one(
     (host, join(s, doors, flavour.behind, &plan.node, host))
 }
 
-/// Waits until the host works: the image of one that is half set up would be of no use.
+/// Waits until the host answers its balancer: the image of one that is half set up would be of no use.
 fn image_of(
     s: &mut Stack,
     node: &str,
     name: &str,
     host: Ref<Instance>,
-    targets: Vec<Ref<Target>>,
+    target: Option<Ref<Target>>,
 ) -> Ref<Image> {
     let spec = Image {
         name: name.to_owned(),
         source: AtCreation::from(host),
-        healthy_in: AtCreation::from(targets),
+        healthy_in: AtCreation::from(target.into_iter().collect::<Vec<_>>()),
         snapshots: AtCreation::unknown(),
     };
     s.add_named(node, name, spec)

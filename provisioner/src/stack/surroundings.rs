@@ -12,6 +12,8 @@ pub struct Surroundings {
     pub account: String,
     /// An emulator's address, which the hosts have to know as well.
     pub endpoint: Option<String>,
+    /// Certificates (PEM) that hosts have to trust there: those of `AWS_CA_BUNDLE`.
+    pub ca: Option<String>,
     /// The agent; absent in a stack without hosts.
     pub agent: Option<Artefact>,
     /// The public halves of the key pairs that were made on this machine.
@@ -34,6 +36,7 @@ impl Surroundings {
         Ok(Surroundings {
             account: account.to_owned(),
             endpoint: endpoint.map(str::to_owned),
+            ca: endpoint.map(|_| bundle()).transpose()?.flatten(),
             agent,
             public_key: keys::public(&c.access.key_dir, &c.names.public_key)?,
             private_key: keys::public(&c.access.key_dir, &c.names.private_key)?,
@@ -48,12 +51,21 @@ impl Surroundings {
         Surroundings {
             account: "123456789012".into(),
             endpoint: None,
+            ca: None,
             agent: c.parts.has_hosts().then_some(agent),
             public_key: None,
             private_key: None,
             password: None,
         }
     }
+}
+
+/// What this machine trusts at an emulator with a CA of its own, the hosts in it have to trust, too.
+fn bundle() -> anyhow::Result<Option<String>> {
+    let Some(path) = std::env::var_os("AWS_CA_BUNDLE").filter(|it| !it.is_empty()) else { return Ok(None) };
+    let path = PathBuf::from(path);
+    let text = std::fs::read_to_string(&path);
+    text.map(Some).with_context(|| format!("reading the certificates of AWS_CA_BUNDLE={}", path.display()))
 }
 
 /// The given program, otherwise the one beside this program.

@@ -124,7 +124,7 @@ impl Terminal {
         }
         let says = cut(&says, width - 1);
         let room = width.saturating_sub(says.width() + 1).min(40);
-        let full = if counts.total == 0 { 0 } else { room * ended / counts.total };
+        let full = (room * ended).checked_div(counts.total).unwrap_or_default();
         let bar = self.paint.green(&"━".repeat(full)) + &self.paint.dim(&"─".repeat(room - full));
         format!(" {bar}{says}")
     }

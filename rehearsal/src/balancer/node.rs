@@ -1,8 +1,9 @@
 //! One node: its HAProxy's configuration, and changes while it runs.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::net::Ipv4Addr;
+use std::fmt::Write as _;
+use std::io::{Read, Write as _};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::thread;
 use std::time::Duration;
 
@@ -15,7 +16,10 @@ use crate::instance::Instance;
 use crate::region::Region;
 
 const CONFIG: &str = "/etc/haproxy/haproxy.cfg";
+/// From one process to its successor.
 const SOCKET: &str = "/run/haproxy/admin.sock";
+/// For us; on the node's own loopback, where no packet from outside gets.
+const CONTROL: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9999);
 /// Where a process leaves what it knows of its servers to its successor.
 const STATE: &str = "/var/lib/haproxy/servers";
 
@@ -75,12 +79,10 @@ impl Node {
     /// The new process takes the listening sockets over, the old one finishes what it has.
     fn reload(&self, config: &str) -> anyhow::Result<()> {
         self.machine.put(CONFIG, config.as_bytes(), 0o644)?;
-        let script = format!(
-            "haproxy -q -c -f {CONFIG}
-             echo 'show servers state' | socat - UNIX-CONNECT:{SOCKET} > {STATE}
-             systemctl reload haproxy"
-        );
-        self.machine.sh(&script).map(drop)
+        self.machine.sh(&format!("haproxy -q -c -f {CONFIG}"))?;
+        let known = self.say(&["show servers state".to_owned()])?;
+        self.machine.put(STATE, known.as_bytes(), 0o644)?;
+        self.machine.sh("systemctl reload haproxy").map(drop)
     }
 
     fn register(&self, group: &TargetGroup, name: &str, address: Ipv4Addr) -> anyhow::Result<()> {
@@ -145,13 +147,15 @@ impl Node {
 
     /// Gives HAProxy orders, one after the other.
     fn say(&self, orders: &[String]) -> anyhow::Result<String> {
-        let text = orders.join("; ") + "\n";
-        let said =
-            self.machine.pipe(&["socat", "-t5", "-", &format!("UNIX-CONNECT:{SOCKET}")], text.as_bytes())?;
-        if !said.success() {
-            bail!("{} does not listen: {}", self.machine.name(), said.stderr.trim());
-        }
-        Ok(said.stdout)
+        let name = self.machine.name();
+        let mut line = self.machine.region().dial(name, CONTROL)?;
+        let patience = Some(Duration::from_secs(10));
+        line.set_read_timeout(patience).with_context(|| format!("talking to {name}"))?;
+        line.write_all((orders.join("; ") + "\n").as_bytes())
+            .with_context(|| format!("talking to {name}"))?;
+        let mut said = String::new();
+        line.read_to_string(&mut said).with_context(|| format!("listening to {name}"))?;
+        Ok(said)
     }
 }
 
@@ -163,7 +167,8 @@ fn without_targets(spec: &BalancerSpec) -> BalancerSpec {
 
 fn configuration(spec: &BalancerSpec, address: Ipv4Addr) -> String {
     let mut text = format!(
-        "global\n  stats socket {SOCKET} mode 600 level admin expose-fd listeners\n  maxconn 8000\n  nbthread 1\n  \
+        "global\n  stats socket {SOCKET} mode 600 level admin expose-fd listeners\n  \
+         stats socket ipv4@{CONTROL} level admin\n  maxconn 8000\n  nbthread 1\n  \
          server-state-file {STATE}\n\
          defaults\n  mode http\n  load-server-state-from-file global\n  timeout connect 5s\n  timeout client 60s\n  \
          timeout server 60s\n  timeout queue 5s\n  option forwardfor\n"

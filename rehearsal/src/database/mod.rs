@@ -68,6 +68,7 @@ struct Inner {
     certificate: Certificate,
     state: Mutex<State>,
     next_id: AtomicU32,
+    plugged_in: Box<dyn Fn() -> anyhow::Result<()> + Send + Sync>,
 }
 
 struct State {
@@ -85,15 +86,33 @@ impl Region {
     /// # Errors
     /// If a machine of it does not start.
     pub fn database(&self, spec: DatabaseSpec, authority: &Authority) -> anyhow::Result<Database> {
+        self.database_with(spec, authority, || Ok(()))
+    }
+
+    /// The same, with something to be done whenever a machine of it has been plugged in.
+    pub(crate) fn database_with(
+        &self,
+        spec: DatabaseSpec,
+        authority: &Authority,
+        plugged_in: impl Fn() -> anyhow::Result<()> + Send + Sync + 'static,
+    ) -> anyhow::Result<Database> {
         let certificate = authority.sign(&[&spec.endpoint, &format!("{}.replicas.internal", spec.name)])?;
         let primary = Server::start(self, &spec, &certificate, 1, spec.primary)?;
         primary.found(&spec)?;
+        plugged_in()?;
         self.name(&spec.endpoint, &[spec.primary])?;
         let state =
             State { primary, standby: None, replicas: BTreeMap::new(), events: Vec::new(), busy: false };
         let region = self.clone();
         let next_id = AtomicU32::new(2);
-        let it = Database(Arc::new(Inner { region, spec, certificate, state: Mutex::new(state), next_id }));
+        let it = Database(Arc::new(Inner {
+            region,
+            spec,
+            certificate,
+            state: Mutex::new(state),
+            next_id,
+            plugged_in: Box::new(plugged_in),
+        }));
         it.note("the primary is available");
         if let Some(address) = it.0.spec.standby {
             it.seed_standby(address)?;
@@ -159,6 +178,7 @@ impl Database {
         let id = self.0.next_id.fetch_add(1, Ordering::Relaxed);
         let spec = DatabaseSpec { name: name.to_owned(), ..self.0.spec.clone() };
         let server = Server::start(&self.0.region, &spec, &authority.sign(&[endpoint])?, id, address)?;
+        (self.0.plugged_in)()?;
         server.follow(&self.0.spec.endpoint, false)?;
         let upstream = self.state().primary.clone();
         server.catch_up_with(&upstream)?;
@@ -166,6 +186,33 @@ impl Database {
         self.state().replicas.insert(name.to_owned(), server);
         self.note(&format!("replica {name} is available"));
         Ok(())
+    }
+
+    /// Ends a replica.
+    ///
+    /// # Errors
+    /// If the region is gone.
+    pub fn remove_replica(&self, name: &str) -> anyhow::Result<()> {
+        let server = self.state().replicas.remove(name);
+        server.map_or(Ok(()), |it| it.remove())
+    }
+
+    /// Ends all its machines; their rows are gone.
+    ///
+    /// # Errors
+    /// If the region is gone.
+    pub fn terminate(&self) -> anyhow::Result<()> {
+        let (servers, endpoint) = {
+            let mut state = self.state();
+            // Nobody shall fail over what is being taken away.
+            state.busy = true;
+            let replicas = std::mem::take(&mut state.replicas).into_values();
+            let standby = state.standby.take();
+            let servers: Vec<Server> = replicas.chain(standby).chain([state.primary.clone()]).collect();
+            (servers, self.0.spec.endpoint.clone())
+        };
+        self.0.region.name(&endpoint, &[])?;
+        servers.iter().try_for_each(Server::remove)
     }
 
     /// Cuts the primary's power. If there is a standby, it notices by itself.
@@ -233,6 +280,7 @@ impl Database {
     fn seed_standby(&self, address: Ipv4Addr) -> anyhow::Result<()> {
         let id = self.0.next_id.fetch_add(1, Ordering::Relaxed);
         let server = Server::start(&self.0.region, &self.0.spec, &self.0.certificate, id, address)?;
+        (self.0.plugged_in)()?;
         let primary = self.state().primary.clone();
         server.follow(&primary.address().to_string(), true)?;
         server.catch_up_with(&primary)?;

@@ -60,6 +60,11 @@ pub(super) fn remove(name: &str) {
     let _ = fs::remove_file(path);
 }
 
+/// Takes the cable away, even if somebody still holds the namespace at its other end.
+pub(super) fn unplug(number: u32) -> anyhow::Result<()> {
+    ip(&format!("link del {}\n", port(number)))
+}
+
 /// Pulls the cable at the router's side, or plugs it in.
 pub(super) fn link(number: u32, address: Ipv4Addr, up: bool) -> anyhow::Result<()> {
     let port = port(number);

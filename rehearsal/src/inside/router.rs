@@ -48,7 +48,7 @@ pub(super) fn connect_internet() -> anyhow::Result<()> {
 impl Router {
     /// Replaces rules and routes. Connections that are established stay so.
     pub(super) fn apply(&mut self, want: &Network, cables: &Cables) -> anyhow::Result<()> {
-        for it in want.ports.iter().filter(|it| it.is_nat_gateway && cables.contains_key(&it.place)) {
+        for it in want.ports.iter().filter(|it| it.is_nat_gateway && cables.contains_key(&it.address)) {
             super::within(&network::path(&it.place), masquerade)
                 .with_context(|| format!("making {} a NAT gateway", it.place))?;
         }

@@ -120,6 +120,12 @@ impl Region {
                 network::add(&name, number, address)?;
                 self.places.lock().unwrap_or_else(PoisonError::into_inner).insert(name, (number, address));
             }
+            Ask::RemoveNamespace { name } => {
+                let (number, _) = self.cable(&name)?;
+                network::unplug(number)?;
+                network::remove(&name);
+                self.places.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
+            }
             Ask::Accept { place, at } => {
                 let listen = || TcpListener::bind(at).with_context(|| format!("listening at {at}"));
                 let listener = self.at(&place, listen)?;
@@ -133,6 +139,7 @@ impl Region {
             Ask::Start { name } => self.instance(&name)?.start()?,
             Ask::State { name } => return Ok((Answer::State(self.instance(&name)?.state()), None)),
             Ask::Signal { name, signal } => self.instance(&name)?.signal(signal)?,
+            Ask::Snapshot { name, layer } => self.instance(&name)?.snapshot(&layer)?,
             Ask::Remove { name, layer } => {
                 self.instance(&name)?.remove(layer.as_deref())?;
                 self.instances.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
@@ -191,12 +198,12 @@ impl Region {
         places.get(name).copied().with_context(|| format!("the region has no place {name}"))
     }
 
-    /// Every place's end at the router.
+    /// Every place's end at the router, by address.
     fn cables(&self) -> Cables {
         let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
         let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        let machines = instances.iter().map(|(name, it)| (name.clone(), network::port(it.number)));
-        let bare = places.iter().map(|(name, it)| (name.clone(), network::port(it.0)));
+        let machines = instances.values().map(|it| (it.spec.address, network::port(it.number)));
+        let bare = places.values().map(|it| (it.1, network::port(it.0)));
         machines.chain(bare).collect()
     }
 

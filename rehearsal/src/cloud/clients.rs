@@ -1,0 +1,58 @@
+//! The control plane as any AWS client sees it.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_sdk_ec2::config::{Credentials, SharedCredentialsProvider};
+
+pub(super) struct Clients {
+    pub(super) ec2: aws_sdk_ec2::Client,
+    pub(super) efs: aws_sdk_efs::Client,
+    pub(super) rds: aws_sdk_rds::Client,
+    pub(super) elb: aws_sdk_elasticloadbalancingv2::Client,
+}
+
+impl Clients {
+    pub(super) fn new(endpoint: &str, region: &str) -> Clients {
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(60)).build();
+        let sdk = aws_config::SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .region(Region::new(region.to_owned()))
+            .endpoint_url(endpoint)
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::from_keys(
+                "rehearsal",
+                "rehearsal",
+                None,
+            )))
+            .retry_config(RetryConfig::standard().with_max_attempts(3))
+            .timeout_config(timeouts)
+            .build();
+        Clients {
+            ec2: aws_sdk_ec2::Client::new(&sdk),
+            efs: aws_sdk_efs::Client::new(&sdk),
+            rds: aws_sdk_rds::Client::new(&sdk),
+            elb: aws_sdk_elasticloadbalancingv2::Client::new(&sdk),
+        }
+    }
+
+    /// What an instance was launched with.
+    pub(super) async fn user_data(&self, instance: &str) -> anyhow::Result<Option<String>> {
+        use base64::Engine;
+        let attribute = aws_sdk_ec2::types::InstanceAttributeName::UserData;
+        let said =
+            self.ec2.describe_instance_attribute().instance_id(instance).attribute(attribute).send().await;
+        let said = said.with_context(|| format!("reading the user data of {instance}"))?;
+        let Some(text) = said.user_data().and_then(|it| it.value()) else { return Ok(None) };
+        let bytes = base64::engine::general_purpose::STANDARD.decode(text).context("decoding user data")?;
+        Ok(Some(String::from_utf8(bytes).context("user data that is no text")?))
+    }
+
+    /// The public half of a key pair.
+    pub(super) async fn public_key(&self, name: &str) -> anyhow::Result<Option<String>> {
+        let said = self.ec2.describe_key_pairs().key_names(name).include_public_key(true).send().await;
+        let said = said.with_context(|| format!("reading key pair {name}"))?;
+        Ok(said.key_pairs().first().and_then(|it| it.public_key()).map(str::to_owned))
+    }
+}

@@ -1,0 +1,38 @@
+//! What the front door and the reconciler tell each other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::fault::Fault;
+use crate::balancer::Health;
+
+#[derive(Clone, Default)]
+pub(super) struct Shared(Arc<Mutex<Known>>);
+
+#[derive(Default)]
+pub(super) struct Known {
+    /// Counts calls that may have changed something, so that idle accounts need not be read.
+    pub(super) changes: u64,
+    /// Passwords that were given and that no answer contains, by database.
+    pub(super) passwords: BTreeMap<String, String>,
+    /// What stands for each address that the control plane made up.
+    pub(super) public: BTreeMap<Ipv4Addr, Ipv4Addr>,
+    /// By target group and target.
+    pub(super) health: BTreeMap<String, BTreeMap<String, Health>>,
+    /// Databases whose machines do not serve yet.
+    pub(super) pending_databases: BTreeSet<String>,
+    /// Balancers whose nodes do not serve yet.
+    pub(super) pending_balancers: BTreeSet<String>,
+    /// Which databases shall be rebooted, and whether with failover.
+    pub(super) reboots: BTreeMap<String, bool>,
+    /// Which instances shall be rebooted.
+    pub(super) instance_reboots: BTreeSet<String>,
+    pub(super) faults: Vec<Fault>,
+}
+
+impl Shared {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,235 @@
+//! Compares what should run with what does, and starts, changes and ends things until they agree.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+
+use super::Options;
+use super::book::Book;
+use super::clients::Clients;
+use super::picture::Picture;
+use super::shared::Shared;
+use super::wanted::{self, Addresses};
+use super::work;
+use crate::authority::Authority;
+use crate::balancer::Balancer;
+use crate::database::Database;
+use crate::image::Image;
+use crate::instance::Instance;
+use crate::region::Region;
+use crate::vpc::Network;
+
+/// How long something that failed is left alone.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// The data plane.
+pub(super) struct Sync {
+    pub(super) region: Region,
+    pub(super) options: Options,
+    pub(super) shared: Shared,
+    pub(super) authority: Authority,
+    pub(super) clients: Clients,
+    pub(super) runtime: tokio::runtime::Handle,
+    /// What the operator calls the cloud's interface, and what instances call it.
+    pub(super) api: (u16, String),
+    pub(super) running: Mutex<Running>,
+    /// What the router was told last; held while it is told anew.
+    network: Mutex<Network>,
+}
+
+#[derive(Default)]
+pub(super) struct Running {
+    pub(super) machines: BTreeMap<String, Instance>,
+    /// Instances that the control plane wants stopped.
+    pub(super) stopped: BTreeSet<String>,
+    /// NAT gateways and mount targets.
+    pub(super) places: BTreeSet<String>,
+    pub(super) databases: BTreeMap<String, Database>,
+    /// Sources by replica.
+    pub(super) replicas: BTreeMap<String, String>,
+    pub(super) balancers: BTreeMap<String, Balancer>,
+    /// Images that were made here.
+    pub(super) images: BTreeMap<String, Image>,
+    pub(super) busy: BTreeSet<String>,
+    pub(super) problems: BTreeMap<String, (Instant, String)>,
+    /// Each instance's name and zone.
+    pub(super) known_as: BTreeMap<String, (String, String)>,
+    /// Mount targets by file system.
+    pub(super) mount_targets: BTreeMap<String, Vec<String>>,
+    /// Each database's zones: the primary's at first, and the standby's.
+    pub(super) zones: BTreeMap<Ipv4Addr, String>,
+    names: BTreeMap<String, Vec<Ipv4Addr>>,
+    book: Book,
+}
+
+impl Sync {
+    pub(super) fn new(
+        region: &Region,
+        options: Options,
+        shared: Shared,
+        clients: Clients,
+        runtime: tokio::runtime::Handle,
+        api: (u16, String),
+    ) -> anyhow::Result<Sync> {
+        Ok(Sync {
+            region: region.clone(),
+            options,
+            shared,
+            authority: Authority::new()?,
+            clients,
+            runtime,
+            api,
+            running: Mutex::default(),
+            network: Mutex::default(),
+        })
+    }
+
+    pub(super) fn running(&self) -> MutexGuard<'_, Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something on a thread of its own, unless it is being done or has just failed.
+    pub(super) fn work(
+        self: &Arc<Self>,
+        what: &str,
+        doing: impl FnOnce(&Arc<Sync>) -> anyhow::Result<()> + Send + 'static,
+    ) {
+        let mut running = self.running();
+        let failed_just_now = running.problems.get(what).is_some_and(|it| it.0.elapsed() < RETRY);
+        if failed_just_now || !running.busy.insert(what.to_owned()) {
+            return;
+        }
+        drop(running);
+        let (it, what) = (Arc::clone(self), what.to_owned());
+        thread::spawn(move || {
+            let done = doing(&it);
+            let mut running = it.running();
+            running.busy.remove(&what);
+            match done {
+                Ok(()) => drop(running.problems.remove(&what)),
+                Err(err) => drop(running.problems.insert(what, (Instant::now(), format!("{err:#}")))),
+            }
+        });
+    }
+
+    /// One round.
+    pub(super) fn reconcile(self: &Arc<Self>, picture: &Picture) -> anyhow::Result<()> {
+        let addresses = Addresses::of(picture, &mut self.running().book);
+        self.shared.lock().public.clone_from(&addresses.public);
+        self.places(picture, &addresses)?;
+        *self.network.lock().unwrap_or_else(PoisonError::into_inner) = wanted::network(picture, &addresses);
+        self.apply_network()?;
+        self.names(picture, &addresses)?;
+        self.remember(picture, &addresses);
+        work::machines(self, picture, &addresses);
+        work::databases(self, picture, &addresses);
+        work::balancers(self, picture, &addresses);
+        self.forget_problems(picture);
+        Ok(())
+    }
+
+    /// Notes what went wrong with the round itself.
+    pub(super) fn report(&self, what: &str, done: anyhow::Result<()>) {
+        let mut running = self.running();
+        match done {
+            Ok(()) => drop(running.problems.remove(what)),
+            Err(err) => drop(running.problems.insert(what.to_owned(), (Instant::now(), format!("{err:#}")))),
+        }
+    }
+
+    /// The public address that the router gives a private one.
+    pub(super) fn public_of(&self, private: Ipv4Addr) -> Option<Ipv4Addr> {
+        let network = self.network.lock().unwrap_or_else(PoisonError::into_inner);
+        network.ports.iter().find(|it| it.address == private)?.public
+    }
+
+    /// Tells the router again; what has been plugged in since is in it then.
+    pub(super) fn apply_network(&self) -> anyhow::Result<()> {
+        let network = self.network.lock().unwrap_or_else(PoisonError::into_inner);
+        self.region.network(&network).context("telling the router")
+    }
+
+    /// NAT gateways and mount targets are nothing but places.
+    fn places(&self, picture: &Picture, addresses: &Addresses) -> anyhow::Result<()> {
+        let mut running = self.running();
+        for (id, address) in &addresses.nat_gateways {
+            if running.places.insert(id.clone()) {
+                self.region.namespace(id, *address)?;
+            }
+        }
+        for (id, it) in &picture.mount_targets {
+            if running.places.insert(id.clone()) {
+                self.region.file_system(&it.file_system)?.mount_target(id, it.address)?;
+            }
+        }
+        let wanted =
+            |id: &String| addresses.nat_gateways.contains_key(id) || picture.mount_targets.contains_key(id);
+        let gone: Vec<String> = running.places.iter().filter(|it| !wanted(it)).cloned().collect();
+        for id in gone {
+            self.region.remove_namespace(&id)?;
+            running.places.remove(&id);
+        }
+        Ok(())
+    }
+
+    /// Names that belong to no machine of their own: databases set theirs themselves.
+    fn names(&self, picture: &Picture, addresses: &Addresses) -> anyhow::Result<()> {
+        let mut want: BTreeMap<String, Vec<Ipv4Addr>> = BTreeMap::new();
+        for (name, plan) in &picture.balancers {
+            let nodes = addresses.balancers.get(name).into_iter().flatten();
+            want.insert(plan.dns_name.clone(), nodes.map(|it| it.1).collect());
+        }
+        for it in picture.mount_targets.values() {
+            let name = format!("{}.efs.{}.amazonaws.com", it.file_system, self.options.region);
+            want.entry(name).or_default().push(it.address);
+        }
+        let mut running = self.running();
+        for (name, addresses) in &want {
+            if running.names.get(name) != Some(addresses) {
+                self.region.name(name, addresses)?;
+            }
+        }
+        for name in running.names.keys().filter(|it| !want.contains_key(*it)) {
+            self.region.name(name, &[])?;
+        }
+        running.names = want;
+        Ok(())
+    }
+
+    /// What the operator may name things by.
+    fn remember(&self, picture: &Picture, addresses: &Addresses) {
+        let zone = |subnet: &str| picture.subnets.get(subnet).map(|it| it.zone.clone()).unwrap_or_default();
+        let mut running = self.running();
+        running.known_as = picture
+            .machines
+            .iter()
+            .map(|(id, it)| {
+                (id.clone(), (it.tags.get("Name").cloned().unwrap_or_default(), zone(&it.subnet)))
+            })
+            .collect();
+        running.mount_targets.clear();
+        for (id, it) in &picture.mount_targets {
+            running.mount_targets.entry(it.file_system.clone()).or_default().push(id.clone());
+        }
+        running.zones.clear();
+        for (name, it) in &picture.databases {
+            let own = addresses.databases.get(name).into_iter().flatten();
+            running.zones.extend(own.zip(&it.subnets).map(|(address, subnet)| (*address, zone(subnet))));
+        }
+    }
+
+    /// Problems of what nobody wants any more are none.
+    fn forget_problems(&self, picture: &Picture) {
+        self.running().problems.retain(|what, _| {
+            let name = what.split('/').nth(1).unwrap_or_default();
+            picture.machines.contains_key(name)
+                || picture.databases.contains_key(name)
+                || picture.balancers.contains_key(name)
+                || picture.images.contains_key(name)
+        });
+    }
+}

@@ -1,0 +1,96 @@
+//! From the picture to the router's orders and to addresses: pure, but for the book of addresses.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use super::book::Book;
+use super::picture::Picture;
+use crate::vpc::{Network, Port, Subnet};
+
+/// Where everything is that the control plane gives no address.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Addresses {
+    pub(super) nat_gateways: BTreeMap<String, Ipv4Addr>,
+    /// The primary's and the standby's, if there is one; a replica's own.
+    pub(super) databases: BTreeMap<String, Vec<Ipv4Addr>>,
+    /// Private and public, one pair per node.
+    pub(super) balancers: BTreeMap<String, Vec<(Ipv4Addr, Ipv4Addr)>>,
+    /// What stands for each public address of the control plane.
+    pub(super) public: BTreeMap<Ipv4Addr, Ipv4Addr>,
+}
+
+impl Addresses {
+    pub(super) fn of(picture: &Picture, book: &mut Book) -> Addresses {
+        let mut it = Addresses::default();
+        let base = |subnet: &String| picture.subnets.get(subnet).map(|it| it.base);
+        book.forget(|what| {
+            let mut parts = what.split('/');
+            let name = (parts.next(), parts.next().unwrap_or_default());
+            match name {
+                (Some("nat"), id) => picture.nat_gateways.contains_key(id),
+                (Some("db"), id) => picture.databases.contains_key(id),
+                (Some("lb"), id) => picture.balancers.contains_key(id),
+                (Some("eip"), id) => picture.addresses.contains_key(id),
+                _ => false,
+            }
+        });
+        for (id, address) in &picture.addresses {
+            it.public.extend(book.public(&format!("eip/{id}")).map(|ours| (*address, ours)));
+        }
+        for (id, (subnet, _)) in &picture.nat_gateways {
+            let own = base(subnet).and_then(|base| book.private(&format!("nat/{id}"), base));
+            it.nat_gateways.extend(own.map(|own| (id.clone(), own)));
+        }
+        for (name, plan) in &picture.databases {
+            let count = if plan.multi_az && plan.source.is_none() { 2 } else { 1 };
+            let subnets = plan.subnets.iter().take(count).enumerate();
+            let own =
+                subnets.filter_map(|(n, subnet)| book.private(&format!("db/{name}/{n}"), base(subnet)?));
+            it.databases.insert(name.clone(), own.collect());
+        }
+        for (name, plan) in &picture.balancers {
+            let pair = |subnet: &String| {
+                let what = format!("lb/{name}/{subnet}");
+                Some((book.private(&what, base(subnet)?)?, book.public(&what)?))
+            };
+            it.balancers.insert(name.clone(), plan.subnets.iter().filter_map(pair).collect());
+        }
+        it
+    }
+}
+
+/// What the router shall do.
+pub(super) fn network(picture: &Picture, addresses: &Addresses) -> Network {
+    let mut ports = Vec::new();
+    let mut port = |place: &str, address, subnet: &str, groups: &[String], public, is_nat_gateway| {
+        let (place, subnet, groups) = (place.to_owned(), subnet.to_owned(), groups.to_vec());
+        ports.push(Port { place, address, subnet, groups, public, is_nat_gateway });
+    };
+    let ours = |it: Option<Ipv4Addr>| addresses.public.get(&it?).copied();
+    for (id, it) in &picture.machines {
+        port(id, it.address, &it.subnet, &it.groups, ours(it.public), false);
+    }
+    for (id, (subnet, public)) in &picture.nat_gateways {
+        if let Some(address) = addresses.nat_gateways.get(id) {
+            port(id, *address, subnet, &[], ours(*public), true);
+        }
+    }
+    for (id, it) in &picture.mount_targets {
+        port(id, it.address, &it.subnet, &it.groups, None, false);
+    }
+    for (name, it) in &picture.databases {
+        let own = addresses.databases.get(name).into_iter().flatten();
+        for (address, subnet) in own.zip(&it.subnets) {
+            port(name, *address, subnet, &it.groups, None, false);
+        }
+    }
+    for (name, it) in &picture.balancers {
+        let own = addresses.balancers.get(name).into_iter().flatten();
+        for ((address, public), subnet) in own.zip(&it.subnets) {
+            port(name, *address, subnet, &it.security_groups, Some(*public), false);
+        }
+    }
+    let subnets =
+        picture.subnets.iter().map(|(id, it)| Subnet { id: id.clone(), way_out: it.way_out.clone() });
+    Network { subnets: subnets.collect(), groups: picture.groups.clone(), ports }
+}

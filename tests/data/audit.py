@@ -1,0 +1,38 @@
+"""Judges prowler's findings: those that were not there before the stack was, unless accepted with a reason.
+
+Usage: audit.py before.json after.json accepted.txt
+"""
+
+import json
+import sys
+
+
+def findings(path):
+    """What failed, by check and resource."""
+    out = {}
+    for it in json.load(open(path)):
+        if it["status_code"] != "FAIL":
+            continue
+        resource = ", ".join(r.get("uid") or r.get("name", "") for r in it.get("resources", []))
+        out[it["metadata"]["event_code"], resource] = it
+    return out
+
+
+before, after = findings(sys.argv[1]), findings(sys.argv[2])
+accepted = {}
+for line in open(sys.argv[3]):
+    check, _, reason = line.partition("#")
+    if check.strip():
+        accepted[check.strip()] = reason.strip()
+
+bad = 0
+caused = {key: it for key, it in after.items() if key not in before}
+for (check, resource), it in sorted(caused.items()):
+    line = f"{it['severity']:<9} {check}: {it['status_detail']} ({resource})"
+    if check in accepted and it["severity"] != "Critical":
+        print(f"accepted: {line}\n          {accepted[check]}")
+    else:
+        bad += 1
+        print(line)
+print(f"{len(caused)} critical or high findings that the stack causes, {bad} of them not accepted")
+sys.exit(bool(bad))

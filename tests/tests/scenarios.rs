@@ -1,0 +1,28 @@
+//! Every scenario in one binary: the emulators are shared, and nothing is linked twenty times.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a failure here is the answer"
+)]
+
+#[path = "scenarios/config.rs"]
+mod config;
+#[path = "scenarios/crash.rs"]
+mod crash;
+#[path = "scenarios/drift.rs"]
+mod drift;
+#[path = "scenarios/faults.rs"]
+mod faults;
+#[path = "scenarios/harness.rs"]
+mod harness;
+#[path = "scenarios/lock.rs"]
+mod lock;
+#[path = "scenarios/neighbours.rs"]
+mod neighbours;
+#[path = "scenarios/teardown.rs"]
+mod teardown;
+#[path = "scenarios/tidy.rs"]
+mod tidy;
+#[path = "scenarios/up.rs"]
+mod up;

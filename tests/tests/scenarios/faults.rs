@@ -1,0 +1,131 @@
+//! AWS on a bad day: what passes is waited out, what does not pass is told, and siblings go on.
+
+use std::time::Duration;
+
+use scenarios::lab::undisturbed;
+use scenarios::slow::Slow;
+use scenarios::{Fault, Lab};
+
+#[test]
+fn a_failing_node_skips_exactly_its_dependents() {
+    let lab = Lab::new("");
+    lab.proxy.fail(
+        "elasticfilesystem:CreateFileSystem",
+        usize::MAX,
+        Fault::Error {
+            status: 403,
+            code: "FileSystemLimitExceeded",
+            message: "the account has too many file systems".to_owned(),
+        },
+    );
+    let up = lab.lamp("--on aws up --yes").expect(1).says(&["FileSystemLimitExceeded", "file-system"]);
+    let account = lab.snapshot();
+    assert!(account.all("file-system").is_empty() && account.all("mount-target").is_empty());
+    // What does not need the files is there all the same.
+    assert_eq!(account.all("database").len(), 2, "{up}");
+    assert_eq!(account.all("load-balancer").len(), 3, "{up}");
+    assert_eq!(account.all("distribution").len(), 1, "{up}");
+    lab.proxy.heal();
+    lab.up();
+    lab.lamp("--on aws plan").ok();
+}
+
+#[test]
+fn throttling_server_errors_and_lost_connections_are_waited_out() {
+    let want = undisturbed();
+    let mut lab = Lab::new("");
+    for (what, fault, every) in [
+        ("throttled", Fault::Throttled, 7),
+        ("a server error", Fault::Broken(503), 11),
+        ("a dropped connection", Fault::Dropped, 11),
+        ("a lost answer", Fault::AnswerLost, 9),
+    ] {
+        lab.renew();
+        let mut count = 0;
+        lab.proxy.fail_if(usize::MAX, fault, move |_| {
+            count += 1;
+            count % every == 0
+        });
+        let up = lab.lamp("--on aws up --yes");
+        assert_eq!(up.code, Some(0), "{what}: {up}");
+        let differs = lab.snapshot().differs(&want.snapshot);
+        assert!(differs.is_empty(), "{what}:\n{}", differs.join("\n"));
+        let down = lab.lamp("--on aws down --yes");
+        assert_eq!(down.code, Some(0), "{what}: {down}");
+        lab.assert_nothing_left(what);
+    }
+}
+
+#[test]
+fn what_is_not_visible_yet_is_waited_for_and_not_made_twice() {
+    let want = undisturbed();
+    let lab = Lab::new("");
+    lab.proxy.slow(Slow { invisible: Duration::from_millis(1500), ..Slow::default() });
+    lab.proxy.fail("ec2:RunInstances", 2, Fault::profile_not_yet_visible());
+    lab.proxy.fail("ec2:CreateLaunchTemplate", 1, Fault::profile_not_yet_visible());
+    lab.up();
+    let differs = lab.snapshot().differs(&want.snapshot);
+    assert!(differs.is_empty(), "{}", differs.join("\n"));
+}
+
+#[test]
+fn what_takes_time_to_become_ready_is_waited_for() {
+    let want = undisturbed();
+    let lab = Lab::new("");
+    let second = Duration::from_secs(1);
+    lab.proxy.slow(Slow {
+        nat_gateway: 2 * second,
+        load_balancer: 3 * second,
+        database: 5 * second,
+        files: 2 * second,
+        image: 3 * second,
+        ..Slow::default()
+    });
+    let up = lab.up();
+    assert!(up.took > 5 * second, "the replica waits for its primary: {up}");
+    let differs = lab.snapshot().differs(&want.snapshot);
+    assert!(differs.is_empty(), "{}", differs.join("\n"));
+}
+
+#[test]
+fn a_missing_permission_is_named_at_once() {
+    let lab = Lab::new("");
+    lab.proxy.fail("rds:CreateDBInstance", usize::MAX, Fault::Denied);
+    let up = lab.lamp("--on aws up --yes").expect(1);
+    let tries = up.calls.iter().filter(|it| it.action == "CreateDBInstance").count();
+    assert_eq!(tries, 1, "never repeated");
+    up.says(&["rds:CreateDBInstance", "lab-vpc-rds", "permission"]);
+}
+
+#[test]
+fn a_validation_error_is_not_repeated() {
+    let lab = Lab::new("");
+    let fault = Fault::error("ValidationError", "Desired capacity is no number that this account likes");
+    lab.proxy.fail("autoscaling:CreateAutoScalingGroup", usize::MAX, fault);
+    let up = lab.lamp("--on aws up --yes").expect(1);
+    let tries = up.calls.iter().filter(|it| it.action == "CreateAutoScalingGroup").count();
+    assert_eq!(tries, 1, "never repeated");
+    up.says(&["CreateAutoScalingGroup", "no number that this account likes"]);
+}
+
+#[test]
+fn a_denied_read_stops_everything_before_anything_is_made() {
+    let lab = Lab::new("");
+    lab.proxy.fail("ec2:DescribeVpcs", usize::MAX, Fault::Denied);
+    let up = lab.lamp("--on aws up --yes").expect(1).says(&["ec2:DescribeVpcs", "permission"]);
+    let made: Vec<_> = up.changes().iter().map(|it| it.name()).filter(|it| !it.starts_with("ssm:")).collect();
+    assert!(made.is_empty(), "{made:?}");
+}
+
+#[test]
+fn an_emulators_own_failure_is_not_taken_for_a_deletion() {
+    let lab = Lab::new("");
+    lab.up();
+    let built = lab.snapshot();
+    lab.proxy.fail("rds:DescribeDBInstances", usize::MAX, Fault::Broken(500));
+    lab.lamp("--on aws plan").expect(1).says(&["rds:DescribeDBInstances"]);
+    lab.lamp("--on aws up --yes").expect(1);
+    lab.lamp("--on aws down --yes").expect(1);
+    lab.proxy.heal();
+    assert!(lab.snapshot().all("database").len() == built.all("database").len());
+}

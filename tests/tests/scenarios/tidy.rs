@@ -1,0 +1,109 @@
+//! The rules of ARCHITECTURE.md and CONTRIBUTING.md that a machine can check.
+
+use std::path::{Path, PathBuf};
+
+/// Every source file of a folder below the repository, with its text.
+fn sources(folder: &str) -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut folders = vec![root.join(folder)];
+    let mut out = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path: PathBuf = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|it| it == "rs") {
+                let name = path.strip_prefix(root).unwrap().display().to_string();
+                out.push((name, std::fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    out.sort();
+    out
+}
+
+/// The lines of code below `folder` that contain any of `words`, except in files whose name starts with one of
+/// `except`. What a file tests itself with does not count.
+fn offences(folder: &str, words: &[&str], except: &[&str]) -> Vec<String> {
+    let mut out = Vec::new();
+    for (name, text) in sources(folder) {
+        if except.iter().any(|it| name.starts_with(it)) {
+            continue;
+        }
+        let code = text.lines().take_while(|it| *it != "#[cfg(test)]").enumerate();
+        let bad = code.filter(|(_, it)| {
+            !it.trim_start().starts_with("//") && words.iter().any(|word| it.contains(word))
+        });
+        out.extend(bad.map(|(number, line)| format!("{name}:{}: {}", number + 1, line.trim())));
+    }
+    out
+}
+
+#[track_caller]
+fn none(rule: &str, found: &[String]) {
+    assert!(found.is_empty(), "{rule}:\n{}", found.join("\n"));
+}
+
+const ALL: [&str; 5] = ["shared", "provisioner", "agent", "rehearsal", "tests"];
+
+#[test]
+fn every_file_says_what_it_is_for_and_has_one_subject() {
+    let all = || ALL.into_iter().flat_map(sources);
+    let silent = all().filter(|(_, text)| !text.starts_with("//!")).map(|it| it.0);
+    none("files that do not open with a `//!` sentence", &silent.collect::<Vec<_>>());
+    let long = all().map(|(name, text)| (name, text.lines().count())).filter(|it| it.1 > 400);
+    let long: Vec<_> = long.map(|(name, lines)| format!("{name}: {lines} lines")).collect();
+    none("files that have found a second subject", &long);
+}
+
+#[test]
+fn dependencies_point_one_way() {
+    let p = "provisioner/src";
+    none(
+        "the engine knows no kind and no stack",
+        &offences(
+            &format!("{p}/engine"),
+            &["crate::kinds", "crate::stack", "crate::commands", "crate::ui", "crate::config"],
+            &[],
+        ),
+    );
+    none(
+        "kinds know no stack",
+        &offences(&format!("{p}/kinds"), &["crate::stack", "crate::commands", "crate::ui"], &[]),
+    );
+    none(
+        "the configuration knows no AWS",
+        &offences(&format!("{p}/config"), &["crate::aws", "aws_sdk_", "crate::engine", "crate::kinds"], &[]),
+    );
+    none(
+        "the stack is pure",
+        &offences(&format!("{p}/stack"), &["aws_sdk_", "async fn", "crate::commands", "crate::ui"], &[]),
+    );
+    none(
+        "the renderers make no AWS call",
+        &offences(&format!("{p}/ui"), &["aws_sdk_", "crate::kinds", "crate::commands"], &[]),
+    );
+    none("agent and provisioner never see each other", &offences("agent", &["provisioner::"], &[]));
+    none("agent and provisioner never see each other", &offences(p, &["agent::main", "lampd::"], &[]));
+    none("shared has no AWS and no runtime", &offences("shared", &["aws_", "tokio"], &[]));
+}
+
+#[test]
+fn nothing_but_the_renderers_prints_in_lamp() {
+    let prints = ["println!", "eprintln!", "print!(", "eprint!("];
+    none(
+        "printing outside ui",
+        &offences("provisioner/src", &prints, &["provisioner/src/ui", "provisioner/src/main.rs"]),
+    );
+}
+
+#[test]
+fn no_machine_or_session_is_named() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let texts = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"];
+    let texts = texts.map(|it| (it.to_owned(), std::fs::read_to_string(root.join(it)).unwrap_or_default()));
+    let words = [concat!("/wor", "k/"), concat!("/ro", "ot/"), concat!("/tmp", "/h/")];
+    let all = ALL.into_iter().flat_map(sources).chain(texts);
+    let bad = all.filter(|(_, text)| words.iter().any(|it| text.contains(it))).map(|it| it.0);
+    none("paths of somebody's machine", &bad.collect::<Vec<_>>());
+}
