@@ -36,7 +36,7 @@ fn plain(database: &Database) {
     host.install();
     assert_eq!(host.sh("systemctl show -p MainPID lampd lampd-page"), before);
     host.sh("/usr/local/bin/lampd uninstall");
-    let left = host.sh("set +e; ls -d /etc/lamp /var/lib/lamp /run/lamp /usr/local/bin/lampd /etc/systemd/system/lampd* 2>/dev/null; true");
+    let left = host.sh("set +e; ls -d /etc/lamp /var/lib/lamp /run/lamp/*.json /run/lamp/alive /usr/local/bin/lampd /etc/systemd/system/lampd* 2>/dev/null; true");
     assert_eq!(left, "");
     assert_eq!(host.site("/lamp-ready").status, 404);
     host.sh("systemctl is-active apache2");
