@@ -23,6 +23,11 @@ const FAILOVER: Duration = Duration::from_secs(60);
 /// What real time would make of a health check is too long for no reason here.
 const QUICKEST_CHECK: Duration = Duration::from_millis(500);
 
+/// The databases' root certificate on every host: ours stands for Amazon's, which the agent trusts by itself.
+const ROOT: &str = "/etc/ssl/rehearsal-database-root.pem";
+const TRUST: &str = include_str!("../../image/trust");
+const TRUST_UNIT: &str = "[Service]\nExecStartPre=+/usr/local/sbin/rehearsal-trust\n";
+
 pub(super) fn machines(sync: &Arc<Sync>, picture: &Picture, addresses: &Addresses) {
     let reboots = std::mem::take(&mut sync.shared.lock().instance_reboots);
     for (id, plan) in &picture.machines {
