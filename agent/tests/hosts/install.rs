@@ -186,7 +186,7 @@ fn reports(lab: &Lab, host: &Host) {
     );
     assert!(!report.to_string().contains("quoted"));
     // While nothing happens nothing is written.
-    std::thread::sleep(Duration::from_secs(12));
+    std::thread::sleep(Duration::from_secs(60));
     let before = lab.moto.version(&format!("hosts/{}", host.id));
     std::thread::sleep(Duration::from_secs(40));
     assert_eq!(lab.moto.version(&format!("hosts/{}", host.id)), before);

@@ -178,7 +178,7 @@ pub struct TargetState {
 ///
 /// # Errors
 /// What AWS answered; a group that is gone has no hosts.
-pub async fn target_health(aws: &Aws, group: &str) -> aws::Result<Vec<TargetState>> {
+pub(super) async fn target_health(aws: &Aws, group: &str) -> aws::Result<Vec<TargetState>> {
     let seen = aws.elb.describe_target_health().target_group_arn(group).send().await;
     let seen = seen.map(|it| it.target_health_descriptions.unwrap_or_default()).map_err(aws::Error::from);
     Ok(super::balancing::unless_gone(seen)?.iter().map(TargetState::of).collect())
