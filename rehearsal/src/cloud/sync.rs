@@ -20,6 +20,7 @@ use crate::balancer::Balancer;
 use crate::database::Database;
 use crate::image::Image;
 use crate::instance::Instance;
+use crate::metadata::Metadata;
 use crate::region::Region;
 use crate::vpc::Network;
 
@@ -44,6 +45,8 @@ pub(super) struct Sync {
 #[derive(Default)]
 pub(super) struct Running {
     pub(super) machines: BTreeMap<String, Instance>,
+    /// What each instance's metadata service says.
+    pub(super) described: BTreeMap<String, Metadata>,
     /// Instances that the control plane wants stopped.
     pub(super) stopped: BTreeSet<String>,
     /// NAT gateways and mount targets.
