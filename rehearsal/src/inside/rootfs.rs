@@ -135,14 +135,8 @@ fn pivot(root: &Path) -> anyhow::Result<()> {
     nix::unistd::chdir("/").context("moving to the instance's root")?;
     umount2("/run/.old", MntFlags::MNT_DETACH).context("leaving the region's root")?;
     fs::remove_dir("/run/.old").context("leaving the region's root")?;
-<<<<<<< HEAD
-    // As systemd does on a machine (not in what it takes for a container): a service with a view of its own, such as
-    // Apache with its private /tmp, sees what is mounted later.
-    remount(Path::new("/"), MsFlags::MS_REC | MsFlags::MS_SHARED).context("sharing mounts with services")
-=======
     // As on a machine: what is mounted later is seen by services that have mounts of their own.
     remount("/", MsFlags::MS_REC | MsFlags::MS_SHARED)
->>>>>>> rehearsal
 }
 
 fn make_dir(path: &Path) -> anyhow::Result<()> {
