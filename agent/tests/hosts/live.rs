@@ -104,7 +104,8 @@ fn shared_files_are_mounted_past_a_missing_name_and_a_dead_server_blocks_nothing
 
     // Gone before mounting: the boot, convergence and health go on without it.
     lab.region.link("target", false).unwrap();
-    host.instance.reboot().unwrap();
+    // A mount that failed makes the machine "degraded", which is an error to whoever waits for it.
+    host.instance.reboot().ok();
     host.until_ready();
     host.until("told", Duration::from_secs(90), || host.step("efs").0 == "failed");
     assert_eq!(host.page("/healthz").status, 200);
