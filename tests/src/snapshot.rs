@@ -249,6 +249,16 @@ fn relabel(text: &str, labels: &BTreeMap<String, String>) -> String {
     if let Some(label) = labels.get(text) {
         return label.clone();
     }
+    // Which address comes first depends on who asked first.
+    if text.parse::<std::net::Ipv4Addr>().is_ok() {
+        return "an address".to_owned();
+    }
+    // The generation is made of counts, which every repair moves on.
+    let is_count = |it: &str| it.rsplit_once('=').is_some_and(|(_, count)| count.parse::<u32>().is_ok());
+    if text.contains('=') && text.split(' ').skip(1).all(is_count) {
+        let names = text.split(' ').map(|it| it.rsplit_once('=').map_or(it, |(name, _)| name));
+        return names.collect::<Vec<_>>().join(" ");
+    }
     if text.ends_with(".cloudfront.net") {
         return "….cloudfront.net".to_owned();
     }

@@ -51,7 +51,10 @@ impl<'a> Reader<'a> {
                     *last = Some((began, seen.clone()));
                     return Ok(seen);
                 }
-                Err(err) if (err.is_throttled() || err.is_ambiguous()) && !patience.is_over() => {
+                // What is listed may be gone, or not be known yet, when it is looked into.
+                Err(err)
+                    if (err.is_throttled() || err.is_ambiguous() || err.is_missing()) && !patience.is_over() =>
+                {
                     patience.back_off().await;
                 }
                 Err(err) => return Err(err),

