@@ -53,7 +53,8 @@ impl<'a> Reader<'a> {
                 }
                 // What is listed may be gone, or not be known yet, when it is looked into.
                 Err(err)
-                    if (err.is_throttled() || err.is_ambiguous() || err.is_missing()) && !patience.is_over() =>
+                    if (err.is_throttled() || err.is_ambiguous() || err.is_missing())
+                        && !patience.is_over() =>
                 {
                     patience.back_off().await;
                 }
