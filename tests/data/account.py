@@ -115,27 +115,28 @@ def balancing(region):
     for it in balancers:
         arn = it["LoadBalancerArn"]
         it["Attributes"] = elb.describe_load_balancer_attributes(LoadBalancerArn=arn)["Attributes"]
-        it["Tags"] = elb_tags(elb, arn)
         for listener in pages("elbv2", "describe_listeners", "Listeners", region, LoadBalancerArn=arn):
-            listener["Tags"] = elb_tags(elb, listener["ListenerArn"])
             listeners.append(listener)
-            rules += [
-                rule | {"ListenerArn": listener["ListenerArn"], "Tags": elb_tags(elb, rule["RuleArn"])}
-                for rule in pages("elbv2", "describe_rules", "Rules", region, ListenerArn=listener["ListenerArn"])
-            ]
+            found = pages("elbv2", "describe_rules", "Rules", region, ListenerArn=listener["ListenerArn"])
+            rules += [rule | {"ListenerArn": listener["ListenerArn"]} for rule in found]
     for it in groups:
         arn = it["TargetGroupArn"]
         it["Attributes"] = elb.describe_target_group_attributes(TargetGroupArn=arn)["Attributes"]
-        it["Tags"] = elb_tags(elb, arn)
         it["Targets"] = [
             t["Target"] for t in elb.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
         ]
+    tagged = (
+        [(it["LoadBalancerArn"], it) for it in balancers]
+        + [(it["TargetGroupArn"], it) for it in groups]
+        + [(it["ListenerArn"], it) for it in listeners]
+        + [(it["RuleArn"], it) for it in rules]
+    )
+    # AWS describes the tags of twenty at a time.
+    for start in range(0, len(tagged), 20):
+        part = dict(tagged[start : start + 20])
+        for tags in elb.describe_tags(ResourceArns=list(part))["TagDescriptions"]:
+            part[tags["ResourceArn"]]["Tags"] = tags["Tags"]
     return {"load-balancer": balancers, "target-group": groups, "listener": listeners, "listener-rule": rules}
-
-
-def elb_tags(elb, arn):
-    """Tags of one balancer, target group, listener or rule."""
-    return [t for d in elb.describe_tags(ResourceArns=[arn])["TagDescriptions"] for t in d["Tags"]]
 
 
 def scaling(region):
@@ -195,9 +196,13 @@ def parameters(region):
     """Everything in the Parameter Store that is not Amazon's own; values of secrets stay out."""
     ssm = client("ssm", region)
     found = [it for it in pages("ssm", "describe_parameters", "Parameters", region) if not it["Name"].startswith("/aws/")]
+    plain = [it["Name"] for it in found if it["Type"] != "SecureString"]
+    values = {}
+    for start in range(0, len(plain), 10):
+        part = ssm.get_parameters(Names=plain[start : start + 10])["Parameters"]
+        values |= {it["Name"]: it["Value"] for it in part}
     for it in found:
-        if it["Type"] != "SecureString":
-            it["Value"] = ssm.get_parameter(Name=it["Name"])["Parameter"]["Value"]
+        it["Value"] = values.get(it["Name"])
         it["Tags"] = ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId=it["Name"])["TagList"]
     return {"parameter": found}
 

@@ -140,8 +140,9 @@ fn what_was_changed_by_hand_is_named_and_repaired() {
     let lab = Lab::new("");
     lab.up();
     let mut failures = Vec::new();
+    let mut seen = lab.snapshot();
     for (what, node, deed) in DRIFTS {
-        deed(lab.account(), &lab.snapshot());
+        deed(lab.account(), &seen);
         let plan = lab.lamp("--on aws plan");
         if plan.code != Some(2) || !plan.text().contains(node) {
             failures.push(format!("{what}: plan does not name {node}: {plan}"));
@@ -150,7 +151,8 @@ fn what_was_changed_by_hand_is_named_and_repaired() {
         if up.code != Some(0) {
             failures.push(format!("{what}: {up}"));
         }
-        let differs = lab.snapshot().differs(&want.snapshot);
+        seen = lab.snapshot();
+        let differs = seen.differs(&want.snapshot);
         if !differs.is_empty() {
             failures.push(format!("{what}: not repaired:\n{}", differs.join("\n")));
         }

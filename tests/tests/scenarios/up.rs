@@ -218,7 +218,7 @@ fn a_plan_reads_each_kind_in_bulk() {
         lab.up();
         lab.lamp("--on aws plan").ok().calls.len()
     };
-    assert_eq!(calls(1), calls(6));
+    assert_eq!(calls(1), calls(4));
 }
 
 #[test]
