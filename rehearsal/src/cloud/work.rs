@@ -175,8 +175,16 @@ fn boot(
         let text = sync.runtime.block_on(sync.clients.public_key(&name))?;
         metadata.public_key = text.map(|text| (name, text));
     }
-    let machine =
-        sync.region.instance(id).image(image).address(address).metadata(metadata.clone()).create()?;
+    let machine = sync
+        .region
+        .instance(id)
+        .image(image)
+        .address(address)
+        .metadata(metadata.clone())
+        .file(ROOT, sync.authority.pem(), 0o644)
+        .file("/usr/local/sbin/rehearsal-trust", TRUST, 0o755)
+        .file("/etc/systemd/system/lampd.service.d/50-rehearsal.conf", TRUST_UNIT, 0o644)
+        .create()?;
     sync.running().described.insert(id.to_owned(), metadata);
     sync.running().machines.insert(id.to_owned(), machine.clone());
     sync.apply_network()?;
