@@ -44,6 +44,10 @@ pub enum State {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     pub state: State,
+    /// Whether it held when it was last done with; stays so while it is being mended, so that a new password in
+    /// `dbinfo.inc` takes no host out of the balancer.
+    #[serde(default)]
+    pub held: bool,
     pub required: bool,
     /// What is missing, what is waited for, or what went wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,6 +84,7 @@ impl Log {
     fn set(&self, name: &str, required: bool, change: impl FnOnce(&mut Report)) {
         let fresh = || Report {
             state: State::Working,
+            held: false,
             required,
             words: None,
             repaired: None,
@@ -100,6 +105,7 @@ impl Log {
     fn waits<S: Step>(&self, what: &str, unfit: bool) {
         self.set(S::NAME, unfit, |it| {
             it.state = State::Waiting;
+            it.held = false;
             it.required = unfit;
             it.words = Some(what.to_owned());
         });
@@ -113,7 +119,7 @@ impl Log {
 
 /// Whether every step that the host needs holds.
 pub fn is_converged(reports: &Reports) -> bool {
-    !reports.is_empty() && reports.values().all(|it| !it.required || it.state == State::Ok)
+    !reports.is_empty() && reports.values().all(|it| !it.required || it.held)
 }
 
 /// What one pass needs.
@@ -191,14 +197,15 @@ pub async fn converge(pass: &Pass<'_>) -> bool {
     };
     tokio::join!(dbinfo, files, web, database);
 
-    let fit = config.is_some() && fit(&log.0.borrow());
-    let ready = steps::ready::Ready { fit };
-    if fit || host.exists(steps::ready::FILE) {
-        run(host, log, &ready).await;
+    let fit = fit(&log.0.borrow());
+    match config {
+        Some(_) => drop(run(host, log, &steps::ready::Ready { fit }).await),
+        // An agent that just started over has no reason to take back what the one before it found.
+        None if fit => log.waits::<steps::ready::Ready>(unknown, true),
+        None => drop(run(host, log, &steps::ready::Ready { fit }).await),
     }
     if !fit {
-        let why = if config.is_none() { unknown } else { "other steps do not hold yet" };
-        log.waits::<steps::ready::Ready>(why, true);
+        log.waits::<steps::ready::Ready>("other steps do not hold yet", true);
     }
     is_converged(&log.0.borrow())
 }
@@ -207,7 +214,7 @@ pub async fn converge(pass: &Pass<'_>) -> bool {
 fn fit(reports: &Reports) -> bool {
     let others = reports.iter().filter(|(name, _)| *name != steps::ready::Ready::NAME);
     let mut required = others.filter(|(_, it)| it.required);
-    required.all(|(_, it)| it.state == State::Ok)
+    required.all(|(_, it)| it.held)
 }
 
 /// Check, apply, check again: a step that does not stick is an error here, not a surprise later.
@@ -234,6 +241,7 @@ pub async fn run<S: Step>(host: &Host, log: &Log, step: &S) -> bool {
     log.set(S::NAME, S::REQUIRED, |it| {
         it.millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         it.applied += u32::from(mended.is_some());
+        it.held = held;
         match &result {
             Ok(()) => {
                 it.state = State::Ok;

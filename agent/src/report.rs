@@ -119,6 +119,7 @@ mod tests {
         for n in 0..40 {
             let report = crate::converge::Report {
                 state: State::Failed,
+                held: false,
                 required: true,
                 words: Some("ä".repeat(1000)),
                 repaired: None,

@@ -43,6 +43,8 @@ struct Agent {
     memory: Memory,
     log: Log,
     reports: watch::Sender<String>,
+    /// Whether the first pass has ended.
+    looked: watch::Sender<bool>,
 }
 
 /// Runs until it is told to stop.
@@ -112,7 +114,7 @@ impl Agent {
             zone: identity.zone.clone(),
             host: host.clone(),
         });
-        let (tell, known) = watch::channel(Known::default());
+        let (tell, known) = watch::channel(Known { config: source.cached(), trouble: None });
         let (reports, follow) = watch::channel(String::new());
         let poll = source.clone().follow(tell.clone());
         tokio::spawn(async move {
@@ -129,6 +131,7 @@ impl Agent {
             identity,
             known,
             reports,
+            looked: watch::Sender::new(false),
         })
     }
 
@@ -200,6 +203,7 @@ impl Agent {
             log: &self.log,
         };
         let converged = converge(&pass).await;
+        self.looked.send_replace(config.is_some() || self.known.borrow().config.is_none());
         let status = if converged { "in order" } else { "not in order yet" };
         notify(&[NotifyState::Status(&format!("{status}; generation {}", generation(config)))]);
         converged
@@ -208,6 +212,11 @@ impl Agent {
     /// Follows steps and parameters, and tells the page, `lampd status` and the operator.
     async fn publish(&self) {
         let (mut steps, mut known) = (self.log.follow(), self.known.clone());
+        // What the agent before us published is the better news until we have looked at everything once.
+        if self.host.exists(feed::FILE) {
+            let looked = self.looked.subscribe().wait_for(|it| *it).await.is_ok();
+            tracing::debug!("looked at everything once: {looked}");
+        }
         loop {
             let reports = steps.borrow_and_update().clone();
             let now = known.borrow_and_update().clone();

@@ -67,9 +67,6 @@ enum Look {
 impl Source {
     /// Polls for ever; every change of what is known goes into `known`.
     pub async fn follow(self: std::sync::Arc<Self>, known: watch::Sender<Known>) {
-        if let Some(config) = self.cached() {
-            known.send_modify(|it| it.config = Some(config));
-        }
         let mut have: Option<Option<String>> = None;
         let mut pace = Pace::default();
         loop {
@@ -161,7 +158,7 @@ impl Source {
     }
 
     /// Only what this very instance stored: an image carries the file of the host that it was made from.
-    fn cached(&self) -> Option<AgentConfig> {
+    pub fn cached(&self) -> Option<AgentConfig> {
         let text = self.host.read(CACHE).ok().flatten()?;
         let cached: Cached = serde_json::from_str(&text).ok()?;
         if cached.instance != self.instance || cached.stack != self.stack {

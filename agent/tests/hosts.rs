@@ -2,7 +2,12 @@
 //! moto's Parameter Store. What the kernel cannot give here (units' memory limits) is not tested.
 
 #![expect(unreachable_pub, reason = "the modules of a test share their helpers")]
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests are tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "helpers of tests are tests"
+)]
 
 mod hosts {
     mod lab;
@@ -13,5 +18,6 @@ mod hosts {
     mod live;
 }
 
+#[expect(dead_code, reason = "shared with the tests of the page, which use more of it")]
 #[path = "real/database.rs"]
 mod database;

@@ -13,6 +13,7 @@
 mod authority;
 mod balancer;
 mod cgroups;
+pub mod cli;
 mod cloud;
 mod command;
 mod database;

@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
+use crate::cli::Background;
 use crate::inside::{enter, launch};
 use crate::keeper;
 
@@ -22,6 +23,8 @@ pub(crate) enum Role {
     Launch(launch::Launch),
     /// One command inside an instance.
     Enter(enter::Enter),
+    /// The whole cloud, in the background.
+    Cloud(Background),
 }
 
 impl Role {
@@ -48,6 +51,7 @@ extern "C" fn before_main() {
             Role::Keeper(it) => keeper::keep(it),
             Role::Launch(it) => it.run(),
             Role::Enter(it) => it.run(),
+            Role::Cloud(it) => it.run(),
         });
     let code = done.unwrap_or_else(|err| {
         use std::io::Write;

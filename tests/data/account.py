@@ -4,8 +4,10 @@ Speaks JSON lines: a request {"call": [service, operation, arguments]} or {"snap
 an answer {"ok": …} or {"error": code, "message": …} on stdout.
 """
 
+import base64
 import datetime
 import json
+import re
 import sys
 
 import boto3
@@ -68,6 +70,11 @@ def ec2(region):
         it["Versions"] = pages(
             "ec2", "describe_launch_template_versions", "LaunchTemplateVersions", region, LaunchTemplateId=it["LaunchTemplateId"]
         )
+        for version in it["Versions"]:
+            data = version["LaunchTemplateData"]
+            text = base64.b64decode(data.get("UserData", "")).decode()
+            # The emulator's own address differs from test to test.
+            data["UserData"] = re.sub(r"http://127\.0\.0\.1:\d+", "http://endpoint", text)
     return {
         "vpc": [it | vpc_attributes(it["VpcId"], region) for it in listing("describe_vpcs", "Vpcs") if not it["IsDefault"]],
         "subnet": [it for it in listing("describe_subnets", "Subnets") if not it["DefaultForAz"]],
@@ -275,6 +282,12 @@ def snapshot(regions):
         for part in (ec2, balancing, scaling, database, files, parameters, logs):
             for kind, items in part(region).items():
                 found.setdefault(kind, []).extend(items)
+    # moto's target groups remember instances and balancers that are gone.
+    instances = {it["InstanceId"] for it in found["instance"]}
+    balancers = {it["LoadBalancerArn"] for it in found["load-balancer"]}
+    for it in found["target-group"]:
+        it["Targets"] = [t for t in it["Targets"] if t["Id"] in instances]
+        it["LoadBalancerArns"] = [arn for arn in it["LoadBalancerArns"] if arn in balancers]
     return found
 
 

@@ -68,7 +68,7 @@ fn throttled(call: &Call) -> Response<Full<Bytes>> {
         "ec2" => (503, "RequestLimitExceeded"),
         "s3" => (503, "SlowDown"),
         "ssm" | "logs" => (400, "ThrottlingException"),
-        "elasticfilesystem" => (429, "TooManyRequests"),
+        "elasticfilesystem" => (429, "ThrottlingException"),
         _ => (400, "Throttling"),
     };
     error(call, status, code, "Rate exceeded")

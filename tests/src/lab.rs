@@ -151,6 +151,24 @@ impl Lab {
         assert!(gone.is_empty(), "{context}: gone, but not ours:\n{}", gone.join("\n"));
     }
 
+    /// Frees the addresses of NAT gateways that are gone, as AWS does by itself and moto does not.
+    pub fn free_addresses(&self) {
+        let account = self.snapshot();
+        let held: Vec<_> =
+            account.all("nat-gateway").iter().map(|it| it["NatGatewayAddresses"].to_string()).collect();
+        for it in account.all("elastic-ip") {
+            let (id, association) = (it["AllocationId"].as_str().unwrap_or_default(), &it["AssociationId"]);
+            let is_free = it["InstanceId"].as_str().unwrap_or_default().is_empty();
+            if is_free && association.is_string() && !held.iter().any(|it| it.contains(id)) {
+                self.account().call(
+                    "ec2",
+                    "disassociate_address",
+                    serde_json::json!({ "AssociationId": association }),
+                );
+            }
+        }
+    }
+
     /// Waits until a fact holds; fails the test when it does not within ten seconds.
     #[track_caller]
     pub fn eventually(&self, what: &str, holds: impl Fn() -> bool) {

@@ -27,7 +27,7 @@ pub struct Ages {
 }
 
 /// The element that holds a resource's own id in a listing of EC2, and the error for an unknown one.
-const LISTINGS: [(&str, &str, &str, &str); 9] = [
+const LISTINGS: [(&str, &str, &str, &str); 15] = [
     ("DescribeVpcs", "vpcId", "vpc-", "InvalidVpcID.NotFound"),
     ("DescribeSubnets", "subnetId", "subnet-", "InvalidSubnetID.NotFound"),
     ("DescribeInternetGateways", "internetGatewayId", "igw-", "InvalidInternetGatewayID.NotFound"),
@@ -37,6 +37,12 @@ const LISTINGS: [(&str, &str, &str, &str); 9] = [
     ("DescribeNatGateways", "natGatewayId", "nat-", "NatGatewayNotFound"),
     ("DescribeInstances", "instanceId", "i-", "InvalidInstanceID.NotFound"),
     ("DescribeImages", "imageId", "ami-", "InvalidAMIID.NotFound"),
+    ("DescribeNetworkInterfaces", "networkInterfaceId", "eni-", "InvalidNetworkInterfaceID.NotFound"),
+    ("DescribeLaunchTemplates", "launchTemplateId", "lt-", "InvalidLaunchTemplateId.NotFound"),
+    ("DescribeVpcEndpoints", "vpcEndpointId", "vpce-", "InvalidVpcEndpointId.NotFound"),
+    ("DescribeSnapshots", "snapshotId", "snap-", "InvalidSnapshot.NotFound"),
+    ("", "", "rtbassoc-", "InvalidAssociationID.NotFound"),
+    ("", "", "eipassoc-", "InvalidAssociationID.NotFound"),
 ];
 
 impl Ages {

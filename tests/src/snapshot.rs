@@ -35,13 +35,14 @@ const OWN_IDS: [(&str, &str); 22] = [
 ];
 
 /// Fields that AWS fills in anew every time: times, addresses, generated names and what follows from them.
-const PASSING: [&str; 53] = [
+const PASSING: [&str; 54] = [
     "AssociationId",
     "AttachTime",
     "Attachment",
     "AutoScalingGroupARN",
     "AttachmentId",
     "AvailabilityZoneId",
+    "AvailableIpAddressCount",
     "BlockDeviceMappings",
     "CallerReference",
     "CreateDate",
@@ -131,8 +132,8 @@ impl Snapshot {
         out
     }
 
-    /// The account without what differs between two equal builds: one line for each resource, in order.
-    pub fn shape(&self) -> Vec<String> {
+    /// Every resource without what differs between two equal builds: its kind and name, and its fields.
+    fn shape(&self) -> Vec<(String, Value)> {
         let mut labels = BTreeMap::new();
         for (kind, key) in OWN_IDS {
             for it in self.all(kind) {
@@ -146,13 +147,17 @@ impl Snapshot {
         for (kind, found) in &self.0 {
             // RDS makes these when it likes, and names them by the minute.
             let counted = found.iter().filter(|it| it["SnapshotType"] != "automated");
-            out.extend(counted.map(|it| format!("{kind}: {}", plain(it, &labels))));
+            out.extend(
+                counted.map(|it| {
+                    (format!("{kind} {}", names(it).next().unwrap_or_default()), plain(it, &labels))
+                }),
+            );
         }
-        out.sort();
         out
     }
 
-    /// How the shape differs from another's: lines with `-` only there, with `+` only here. Counts doubles.
+    /// How the shape differs from another's: what is only there (`-`), only here (`+`, doubles count), and the
+    /// fields of what is in both.
     pub fn differs(&self, from: &Snapshot) -> Vec<String> {
         let (mut have, mut want) = (self.shape(), from.shape());
         want.retain(|it| match have.iter().position(|other| other == it) {
@@ -162,8 +167,34 @@ impl Snapshot {
             }
             None => true,
         });
-        let lines = want.iter().map(|it| format!("- {it}"));
-        lines.chain(have.iter().map(|it| format!("+ {it}"))).collect()
+        let mut out = Vec::new();
+        for (name, want) in want {
+            match have.iter().position(|it| it.0 == name) {
+                Some(at) => fields(&name, &want, &have.remove(at).1, &mut out),
+                None => out.push(format!("- {name}: {want}")),
+            }
+        }
+        out.extend(have.into_iter().map(|(name, have)| format!("+ {name}: {have}")));
+        out
+    }
+}
+
+/// The differences of one resource, each with its path.
+fn fields(path: &str, want: &Value, have: &Value, out: &mut Vec<String>) {
+    match (want, have) {
+        _ if want == have => {}
+        (Value::Object(left), Value::Object(right)) => {
+            let keys: std::collections::BTreeSet<_> = left.keys().chain(right.keys()).collect();
+            for key in keys {
+                fields(&format!("{path} {key}"), &want[key.as_str()], &have[key.as_str()], out);
+            }
+        }
+        (Value::Array(left), Value::Array(right)) if left.len() == right.len() => {
+            for (left, right) in left.iter().zip(right) {
+                fields(path, left, right, out);
+            }
+        }
+        _ => out.push(format!("~ {path}: {want} → {have}")),
     }
 }
 
@@ -204,6 +235,8 @@ fn plain(it: &Value, labels: &BTreeMap<String, String>) -> Value {
         Value::Array(items) => {
             let mut out: Vec<Value> = items.iter().map(|it| plain(it, labels)).collect();
             out.sort_by_key(Value::to_string);
+            // moto names a target group's balancer once more for every listener that it ever had.
+            out.dedup_by(|left, right| left.is_string() && left == right);
             Value::Array(out)
         }
         Value::String(text) => Value::String(relabel(text, labels)),
@@ -241,7 +274,7 @@ fn relabel_word(word: &str, labels: &BTreeMap<String, String>) -> String {
     match word.rsplit_once('-') {
         Some((stem, tail)) if labels.contains_key(tail) => format!("{stem}-{}", labels[tail]),
         // A UUID is five of these.
-        Some(_) if word.len() == 36 && word.split('-').all(|it| is_hex(it)) => "…".to_owned(),
+        Some(_) if word.len() == 36 && word.split('-').all(is_hex) => "…".to_owned(),
         Some((kind, tail)) if is_random(tail) => format!("{kind}-…"),
         // Load balancers' ARNs end in sixteen random digits.
         _ if word.len() == 16 && is_random(word) => "…".to_owned(),
@@ -275,7 +308,10 @@ mod tests {
     #[test]
     fn another_value_is_another_shape() {
         let one = account("vpc-0123456789", "subnet-a1234567", "a");
-        assert_eq!(account("vpc-0123456789", "subnet-a1234567", "c").differs(&one).len(), 2);
+        assert_eq!(
+            account("vpc-0123456789", "subnet-a1234567", "c").differs(&one),
+            [r#"~ subnet  Zone: "a" → "c""#]
+        );
     }
 
     #[test]

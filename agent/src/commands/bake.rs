@@ -57,9 +57,6 @@ async fn sealed(host: &Host) -> anyhow::Result<()> {
     }
     // The parameters of the stack, among them the password.
     host.remove("/var/lib/lamp/parameters.json")?;
-    host.remove_all("/run/lamp")?;
-    host.run(&["sync"], limit).await?;
-
     let cloud_init = host.exists("/usr/bin/cloud-init");
     if cloud_init {
         // The next boot is a first boot again.

@@ -6,9 +6,9 @@ use anyhow::{Context, bail};
 
 use crate::{
     cli,
-    feed::GROUP,
+    feed::{self, GROUP},
     host::{Host, ROOT},
-    os,
+    os, run,
     settings::{self, Settings},
     steps,
 };
@@ -115,7 +115,10 @@ pub async fn uninstall(host: &Host) -> anyhow::Result<()> {
             host.try_run(&["systemctl", "try-reload-or-restart", &unit], LIMIT).await?;
         }
     }
-    for folder in ["/etc/lamp", "/var/lib/lamp", "/run/lamp"] {
+    for file in [feed::FILE, feed::BEAT, run::STATUS, steps::ready::FILE, steps::ready::ALIVE] {
+        host.remove(file)?;
+    }
+    for folder in ["/etc/lamp", "/var/lib/lamp"] {
         host.remove_all(folder)?;
     }
     host.remove(BINARY)?;

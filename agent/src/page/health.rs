@@ -79,7 +79,7 @@ impl Health {
         if feed.steps.is_empty() {
             return Err("the agent has not reported yet".to_owned());
         }
-        let open = feed.steps.iter().filter(|(_, it)| it.required && it.state != State::Ok);
+        let open = feed.steps.iter().filter(|(_, it)| it.required && !it.held);
         let open: Vec<String> = open
             .map(|(name, it)| {
                 it.words.as_ref().map_or_else(|| name.clone(), |words| format!("{name}: {words}"))

@@ -27,6 +27,7 @@ use crate::feed::{DatabaseFeed, Feed};
 
 const CALM: Duration = Duration::from_secs(1);
 const EAGER: Duration = Duration::from_millis(250);
+const REFUSED: Duration = Duration::from_millis(800);
 /// A query that takes longer may be on its way to a server that is gone.
 const SUSPICIOUS: Duration = Duration::from_millis(300);
 /// A query that takes longer has failed.
@@ -138,12 +139,14 @@ impl Link {
         let mut target: Option<DatabaseFeed> = None;
         let mut attempts: JoinSet<Result<Arc<Pool>, Trouble>> = JoinSet::new();
         let mut names = Names::default();
+        let mut tried: Option<Instant> = None;
         loop {
             let wanted = feed.borrow_and_update().database.clone();
             if wanted != target || wanted.is_none() {
                 attempts.abort_all();
                 attempts = JoinSet::new();
                 names = Names::default();
+                tried = None;
                 target = wanted;
                 let nothing = match (&target, feed.borrow().configured) {
                     (Some(_), _) => None,
@@ -163,8 +166,24 @@ impl Link {
                 }
                 continue;
             };
-            self.look(database, &mut names, &mut attempts).await;
-            let wait = if self.is_worried() { EAGER } else { CALM };
+            let place = self.look(database, &mut names).await;
+            // One attempt at a time of day, not one after the other: a server that refuses at once would be asked a
+            // thousand times a second.
+            let due = tried.is_none_or(|it| it.elapsed() >= self.pace());
+            if let Some(place) =
+                place.filter(|_| due && self.state().trouble.is_some() && attempts.len() < ATTEMPTS)
+            {
+                tried = Some(Instant::now());
+                let pool = Arc::new(Pool::new(database, place));
+                attempts.spawn(async move {
+                    pool.ask().await.map(|_| pool.clone()).or_else(|err| fine(err, pool))
+                });
+            }
+            let wait = match tried {
+                Some(it) if self.state().trouble.is_some() => self.pace().saturating_sub(it.elapsed()),
+                _ if self.is_worried() => EAGER,
+                _ => CALM,
+            };
             tokio::select! {
                 changed = feed.changed() => if changed.is_err() { return },
                 () = self.worry.notified() => tokio::time::sleep(Duration::from_millis(20)).await,
@@ -175,45 +194,38 @@ impl Link {
         }
     }
 
-    async fn look(
-        &self,
-        database: &DatabaseFeed,
-        names: &mut Names,
-        attempts: &mut JoinSet<Result<Arc<Pool>, Trouble>>,
-    ) {
+    /// How soon to try again: what refuses us has to be mended by somebody, what is away comes back by itself.
+    fn pace(&self) -> Duration {
+        if matches!(self.state.borrow().trouble, Some(Trouble::Refused(_))) { REFUSED } else { EAGER }
+    }
+
+    /// Where the name leads now; opens the way there if nothing speaks against it.
+    async fn look(&self, database: &DatabaseFeed, names: &mut Names) -> Option<IpAddr> {
         let State { pool, trouble, .. } = self.state();
-        let place = match names.resolve(&database.endpoint).await {
+        match names.resolve(&database.endpoint).await {
             Resolved::At(addresses) => match &pool {
-                Some(pool) if addresses.contains(&pool.address) => pool.address,
+                Some(pool) if addresses.contains(&pool.address) => Some(pool.address),
                 _ => {
-                    let Some(first) = addresses.first().copied() else { return };
+                    let first = addresses.first().copied()?;
                     let fresh = Arc::new(Pool::new(database, first));
                     if let Some(old) = &pool {
                         tracing::info!("{} moved from {} to {first}", database.endpoint, old.address);
                     }
                     if trouble.is_none() {
                         self.open(fresh);
-                        return;
+                        return None;
                     }
                     self.state.send_modify(|it| it.pool = Some(fresh));
-                    first
+                    Some(first)
                 }
             },
             Resolved::Nowhere if pool.is_none() => {
                 let words = format!("the database's name {} does not resolve", database.endpoint);
                 self.lose(None, &Trouble::Away(words));
-                return;
+                None
             }
             // The name service is away: what was right a moment ago is the best guess.
-            Resolved::Nowhere | Resolved::Later => match &pool {
-                Some(pool) => pool.address,
-                None => return,
-            },
-        };
-        if trouble.is_some() && attempts.len() < ATTEMPTS {
-            let pool = Arc::new(Pool::new(database, place));
-            attempts
-                .spawn(async move { pool.ask().await.map(|_| pool.clone()).or_else(|err| fine(err, pool)) });
+            Resolved::Nowhere | Resolved::Later => pool.map(|it| it.address),
         }
     }
 

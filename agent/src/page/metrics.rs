@@ -183,9 +183,12 @@ impl Metrics {
     }
 }
 
+/// Name, what it says, and its values by label.
+type Gauge = (&'static str, &'static str, Vec<(String, f64)>);
+
 /// Local file systems only: asking one whose server is dead would hang.
 #[expect(clippy::cast_precision_loss, reason = "bytes beyond 2^53 are not to be expected")]
-fn disks() -> Vec<(&'static str, &'static str, Vec<(String, f64)>)> {
+fn disks() -> Vec<Gauge> {
     let Ok(disks) = Disks::new_with_refreshed_list() else { return Vec::new() };
     let root = disks.iter().find(|it| it.mount_point() == std::path::Path::new("/"));
     let Some(root) = root else { return Vec::new() };

@@ -204,7 +204,7 @@ fn table(out: &mut String, content: &Content<'_>) -> fmt::Result {
         (1, _) => "1 row".to_owned(),
         (n, _) => format!("{n} rows"),
     };
-    write!(out, "<section class=\"rows\"><h2>Sample<span class=\"tag soft\">{count}</span></h2>\n")?;
+    writeln!(out, "<section class=\"rows\"><h2>Sample<span class=\"tag soft\">{count}</span></h2>")?;
     if rows.is_empty() {
         out.push_str("<p class=\"empty\">The table is empty.</p>\n");
     } else {

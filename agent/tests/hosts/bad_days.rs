@@ -107,10 +107,9 @@ fn a_locked_package_database_and_a_mirror_that_is_down_delay_and_do_not_defeat()
     host.install();
     host.until("trying", SOON, || host.step("packages").1.contains("not installed: apache2"));
     host.until("told that the mirror is away", Duration::from_secs(120), || {
-        host.step("packages").0 == "failed"
+        let (state, words) = host.step("packages");
+        state == "failed" && words.contains("apt-get")
     });
-    let (_, words) = host.step("packages");
-    assert!(words.contains("apt-get"), "{words}");
     assert!(host.instance.console().unwrap().contains("packages: "));
     lab.region.packages(true).unwrap();
     // In the middle of the installation the power goes.
@@ -152,7 +151,7 @@ fn killed_in_every_step_and_rebooted_it_comes_to_the_same_end() {
     // Takes away what the steps made, and kills the agent a little later each time.
     let undo = "rm -f /etc/apache2/conf-enabled/zz-lamp.conf /var/www/html/index.php /etc/lamp/php/* \
                 /etc/php/8.2/*/conf.d/99-lamp.ini /etc/php/8.2/fpm/pool.d/zz-lamp.conf /run/lamp/lamp-ready; \
-                chmod 700 /var/www/html; gpasswd -d ec2-user www-data > /dev/null; systemctl stop apache2 php8.2-fpm";
+                chmod 700 /var/www/html; gpasswd -d ec2-user www-data > /dev/null 2>&1 || true; systemctl stop apache2 php8.2-fpm";
     for delay in [5_u16, 15, 30, 60, 100, 150, 250, 400, 700, 1200] {
         host.sh(&format!(
             "{undo}; systemctl restart lampd; sleep {}; systemctl kill -s KILL lampd",

@@ -36,7 +36,6 @@ pub struct Host {
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
-    pub head: String,
     pub body: String,
 }
 
@@ -203,7 +202,7 @@ pub fn ask(port: u16, path: &str) -> Answer {
     let work = || -> std::io::Result<String> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n")?;
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: lab\r\n\r\n")?;
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
@@ -211,7 +210,7 @@ pub fn ask(port: u16, path: &str) -> Answer {
     let text = work().unwrap_or_default();
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or_default();
     let status = head.split(' ').nth(1).and_then(|it| it.parse().ok()).unwrap_or(0);
-    Answer { status, head: head.to_lowercase(), body: body.to_owned() }
+    Answer { status, body: body.to_owned() }
 }
 
 /// The emulator, from the virtual environment that `scripts/setup` makes.
@@ -242,13 +241,6 @@ impl Moto {
         // Its log has to go somewhere, or it stops at a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
         Moto { port, process }
-    }
-
-    /// Holds it still, so that nothing answers, or lets it go on.
-    pub fn silence(&self, silent: bool) {
-        use nix::sys::signal::Signal;
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.process.id()).unwrap());
-        nix::sys::signal::kill(pid, if silent { Signal::SIGSTOP } else { Signal::SIGCONT }).unwrap();
     }
 
     pub fn put(&self, name: &str, value: &str) {

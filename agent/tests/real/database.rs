@@ -38,6 +38,7 @@ fn template() -> &'static Path {
             run(Command::new("mariadb-install-db")
                 .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", "--innodb-log-file-size=8M"])
                 .arg(format!("--datadir={}", folder.path().display()))
+                .arg(format!("--tmpdir={}", folder.path().display()))
                 .arg(format!("--user={}", account())));
             let password = PASSWORD.replace('\\', "\\\\").replace('\'', "\\'");
             // Bootstrap takes one statement a line.
@@ -85,6 +86,8 @@ fn mariadbd(folder: &Path) -> Command {
         ])
         .arg(format!("--user={}", account()))
         .arg(format!("--datadir={}", folder.display()))
+        // Not /tmp, where another server's temporary tables may have the same names.
+        .arg(format!("--tmpdir={}", folder.display()))
         .arg(format!("--socket={}/socket", folder.display()))
         .arg(format!("--pid-file={}/pid", folder.display()))
         .stdout(Stdio::null())
@@ -155,6 +158,14 @@ impl Database {
         conn.query_drop(statements).await.unwrap_or_else(|err| panic!("{statements}: {err}"));
         // One per statement: what follows in the same text is only sent when the results are read.
         conn.disconnect().await.unwrap();
+    }
+
+    /// A counter of the server.
+    pub async fn count(&self, name: &str) -> u64 {
+        let mut conn = Conn::new(self.opts()).await.unwrap();
+        let row: Option<(String, u64)> =
+            conn.query_first(format!("SHOW GLOBAL STATUS LIKE '{name}'")).await.unwrap();
+        row.unwrap().1
     }
 
     /// The table of the lab with its rows.

@@ -149,6 +149,19 @@ async fn a_wrong_password_is_told_without_it_and_the_right_one_heals_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_refuses_us_is_asked_about_once_a_second_and_not_more() {
+    let database = Database::start().await;
+    let mut wrong = database.feed();
+    wrong.password = "wrong".into();
+    let page = Page::start(Some(wrong)).await;
+    assert_eq!(get(page.at, "/").await.status, 503);
+    let before = database.count("Aborted_connects").await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let asked = database.count("Aborted_connects").await - before;
+    assert!((2..=6).contains(&asked), "{asked} times in 4 s");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_password_or_endpoint_fails_no_request() {
     let (first, second) = (Database::start().await, Database::start().await);
     first.seed().await;

@@ -17,18 +17,18 @@ use crate::{
 };
 
 /// One stack in one account.
-pub struct Session {
-    pub config: Config,
-    pub stack: Stack,
-    pub kinds: Vec<Kind>,
-    pub aws: Aws,
+pub(super) struct Session {
+    pub(super) config: Config,
+    pub(super) stack: Stack,
+    pub(super) kinds: Vec<Kind>,
+    pub(super) aws: Aws,
 }
 
 /// Reads the configuration. Where no file was named and none is there, it is the lab.
 ///
 /// # Errors
 /// Everything that is wrong with the file.
-pub fn load(global: &Global) -> Result<Config, ConfigErrors> {
+pub(super) fn load(global: &Global) -> Result<Config, ConfigErrors> {
     let region = global.region.as_deref();
     match &global.config {
         Some(path) => config::load(path, region),
@@ -42,7 +42,7 @@ impl Session {
     ///
     /// # Errors
     /// No credentials, an account that does not answer, or local files that cannot be read.
-    pub async fn open(config: Config, global: &Global) -> anyhow::Result<Session> {
+    pub(super) async fn open(config: Config, global: &Global) -> anyhow::Result<Session> {
         let connect = Connect {
             profile: global.profile.clone(),
             region: config.region.clone(),
@@ -61,20 +61,20 @@ impl Session {
     }
 
     /// One look at everything of the stack's.
-    pub async fn observe(&self) -> anyhow::Result<Observed> {
+    pub(super) async fn observe(&self) -> anyhow::Result<Observed> {
         observe(&self.kinds, &self.stack, &self.aws).await.context("looking at the account")
     }
 }
 
 /// Ctrl-C and an orderly end from outside: nothing new is begun, what runs is finished. A second one ends at once,
 /// which is safe as well: the account is the state.
-pub struct Interrupt {
+pub(super) struct Interrupt {
     stop: Stop,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Interrupt {
-    pub fn watch(notes: Notes) -> Interrupt {
+    pub(super) fn watch(notes: Notes) -> Interrupt {
         let stop = Stop::default();
         let asked = stop.clone();
         let task = tokio::spawn(async move {
@@ -99,7 +99,7 @@ impl Interrupt {
         Interrupt { stop, task }
     }
 
-    pub fn stop(&self) -> Stop {
+    pub(super) fn stop(&self) -> Stop {
         self.stop.clone()
     }
 }
@@ -111,7 +111,7 @@ impl Drop for Interrupt {
 }
 
 /// Takes the stack's lock; who loses it to somebody else starts nothing new.
-pub async fn take_lock(
+pub(super) async fn take_lock(
     session: &Session,
     command: &str,
     interrupt: &Interrupt,

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Replaces this program by `ssh`; returns only if that was not possible.
-pub async fn ssh(
+pub(super) async fn ssh(
     session: Session,
     global: &Global,
     host: Option<String>,

@@ -1,5 +1,7 @@
 //! Takes resources away: dependents first, retry while others still hold one, wait until it is gone.
 
+use std::time::Duration;
+
 use serde_json::Value as Json;
 
 use super::{
@@ -16,11 +18,19 @@ use crate::aws::{self, Aws};
 pub async fn destroy(seen: &[Seen], kinds: &[Kind], aws: &Aws, events: &Events, stop: &Stop) -> Report {
     let reader = Reader::new(aws);
     let reader = &reader;
-    let order = reverse(&needs(seen, kinds));
+    let mut needs = needs(seen);
+    let contained = contain(seen, &mut needs);
+    break_cycles(seen, kinds, &mut needs);
+    let order = reverse(&needs);
+    let contained = &contained;
     let ends = walk(&order, stop, |index| {
         let it = &seen[index];
         async move {
             let began = now();
+            if contained[index].is_some() {
+                events.send(&it.node, What::Done { took: Duration::ZERO });
+                return Ok(());
+            }
             events.send(&it.node, What::Started { verb: Verb::Delete });
             match remove(it, aws, events, reader).await {
                 Ok(()) => {
@@ -35,11 +45,18 @@ pub async fn destroy(seen: &[Seen], kinds: &[Kind], aws: &Aws, events: &Events, 
             }
         }
     });
+    let ends = ends.await;
     let mut report = Report::default();
-    for (it, end) in seen.iter().zip(ends.await) {
-        let outcome = match end {
+    for (index, it) in seen.iter().enumerate() {
+        let outcome = match &ends[index] {
+            Visit::Done(())
+                if let Some(container) =
+                    contained[index].filter(|it| !matches!(ends[*it], Visit::Done(()))) =>
+            {
+                Outcome::Skipped { because: seen[container].node.clone() }
+            }
             Visit::Done(()) => Outcome::Changed,
-            Visit::Failed(why) => Outcome::Failed { why },
+            Visit::Failed(why) => Outcome::Failed { why: why.clone() },
             Visit::Skipped(why) => {
                 let because = why.map_or("the run was interrupted", |it| &seen[it].node).to_owned();
                 events.send(&it.node, What::Skipped { because: because.clone() });
@@ -101,7 +118,7 @@ pub(super) async fn remove(seen: &Seen, aws: &Aws, events: &Events, reader: &Rea
 }
 
 /// For each resource those it needs: the ids in its fields, and the kinds that it comes after.
-fn needs(seen: &[Seen], kinds: &[Kind]) -> Vec<Vec<usize>> {
+fn needs(seen: &[Seen]) -> Vec<Vec<usize>> {
     let by_id: std::collections::HashMap<(&str, &str), usize> =
         seen.iter().enumerate().map(|(i, it)| ((it.kind.name, it.id.as_str()), i)).collect();
     let mut all: Vec<Vec<usize>> = Vec::with_capacity(seen.len());
@@ -117,9 +134,33 @@ fn needs(seen: &[Seen], kinds: &[Kind]) -> Vec<Vec<usize>> {
         needs.dedup();
         all.push(needs);
     }
-    break_cycles(seen, kinds, &mut all);
     all
 }
+
+/// For each resource the one that contains it and goes as well. What such a resource holds is held until its
+/// container is gone.
+fn contain(seen: &[Seen], needs: &mut [Vec<usize>]) -> Vec<Option<usize>> {
+    let mut contained = vec![None; seen.len()];
+    // What is contained in something contained hands its edges up step by step: as often as there are steps.
+    for _ in 0..CONTAINERS {
+        for (index, it) in seen.iter().enumerate() {
+            let Some(container) =
+                needs[index].iter().copied().find(|at| Some(seen[*at].kind.name) == it.kind.goes_with)
+            else {
+                continue;
+            };
+            contained[index] = Some(container);
+            let held: Vec<usize> = needs[index].iter().copied().filter(|at| *at != container).collect();
+            needs[container].extend(held);
+            needs[container].sort_unstable();
+            needs[container].dedup();
+        }
+    }
+    contained
+}
+
+/// How deep things contain each other: a rule its listener, a listener its balancer.
+const CONTAINERS: usize = 2;
 
 /// Resources of one kind may refer to each other in a circle (security groups do, once somebody adds
 /// a rule by hand). Inside a circle the order of kinds decides, and `remove` retries the rest.

@@ -29,6 +29,8 @@ pub trait Resource: Clone + Serialize + Send + Sync + 'static {
     /// Whether others can refer to it as soon as AWS has answered its creation, and need nothing of it but
     /// its id. Such nodes are seen together, at the end.
     const USABLE_AT_ONCE: bool = false;
+    /// The kind in which it is contained: when that is removed as well, this goes with it, without a call.
+    const GOES_WITH: Option<&'static str> = None;
     /// Whether AWS goes on deleting after it has answered.
     const LINGERS: bool = false;
     /// Whether one that failed is kept for a person to look at rather than made anew.

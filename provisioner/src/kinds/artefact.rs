@@ -60,6 +60,7 @@ impl Artefact {
 
 impl Resource for Artefact {
     const KIND: &'static str = "artefact";
+    const GOES_WITH: Option<&str> = Some("bucket");
     const FIXED: &'static [&'static str] = &["bucket", "key"];
 
     async fn list(aws: &Aws) -> aws::Result<Vec<Found<Self>>> {

@@ -16,28 +16,17 @@ use crate::{
 /// How many ARNs one call takes.
 pub(super) const AT_ONCE: usize = 20;
 
-/// All balancers and target groups in the account's region, ours or not.
-pub(super) struct Outer {
+/// All that lies in our VPCs, and the tags that tell what of it is ours.
+#[derive(Default)]
+pub(super) struct Balancing {
     pub(super) balancers: Vec<LoadBalancer>,
     pub(super) groups: Vec<TargetGroup>,
-    tags: HashMap<String, Tags>,
-}
-
-/// All listeners and rules of our balancers.
-pub(super) struct Inner {
     pub(super) listeners: Vec<Listener>,
     pub(super) rules: Vec<Rule>,
     tags: HashMap<String, Tags>,
 }
 
-impl Outer {
-    /// The tags of `arn` if it is ours.
-    pub(super) fn ours(&self, arn: Option<&str>, aws: &Aws) -> Option<Tags> {
-        self.tags.get(arn?).filter(|it| aws.is_ours(it)).cloned()
-    }
-}
-
-impl Inner {
+impl Balancing {
     /// The tags of `arn` if it is ours.
     pub(super) fn ours(&self, arn: Option<&str>, aws: &Aws) -> Option<Tags> {
         self.tags.get(arn?).filter(|it| aws.is_ours(it)).cloned()
@@ -45,31 +34,26 @@ impl Inner {
 }
 
 impl Aws {
-    /// Three calls: two kinds and the tags of both.
-    pub(super) async fn outer(&self) -> aws::Result<Arc<Outer>> {
-        self.once("balancers and target groups", || async {
+    /// The one full look: balancers and target groups, one call for each balancer's listeners, one for
+    /// each listener's rules, and one for the tags of twenty things of any sort.
+    pub(super) async fn balancing(&self) -> aws::Result<Arc<Balancing>> {
+        self.once("balancing", || async {
+            let vpcs = self.vpcs().await?;
+            let vpcs: Vec<_> = vpcs.vpcs().iter().filter_map(|it| it.vpc_id()).collect();
+            // Balancers and target groups keep their VPC from being deleted: without one there are none.
+            if vpcs.is_empty() {
+                return Ok(Balancing::default());
+            }
             let balancers = self.elb.describe_load_balancers().into_paginator().items().send();
             let groups = self.elb.describe_target_groups().into_paginator().items().send();
             let (balancers, groups) = tokio::join!(
                 balancers.collect::<Result<Vec<LoadBalancer>, _>>(),
                 groups.collect::<Result<Vec<TargetGroup>, _>>()
             );
-            let (balancers, groups) = (balancers?, groups?);
-            let arns = balancers.iter().filter_map(|it| it.load_balancer_arn());
-            let arns = arns.chain(groups.iter().filter_map(|it| it.target_group_arn())).collect();
-            let tags = self.balancing_tags(arns).await?;
-            Ok(Outer { balancers, groups, tags })
-        })
-        .await
-    }
-
-    /// One call for each of our balancers and of their listeners, and one for the tags of all.
-    pub(super) async fn inner(&self) -> aws::Result<Arc<Inner>> {
-        self.once("listeners and rules", || async {
-            let outer = self.outer().await?;
-            let arns = outer.balancers.iter().filter_map(|it| it.load_balancer_arn());
-            let arns = arns.filter(|it| outer.ours(Some(it), self).is_some());
-            let listeners = arns.map(|arn| async move {
+            let (mut balancers, mut groups) = (balancers?, groups?);
+            balancers.retain(|it| it.vpc_id().is_some_and(|it| vpcs.contains(&it)));
+            groups.retain(|it| it.vpc_id().is_some_and(|it| vpcs.contains(&it)));
+            let listeners = balancers.iter().filter_map(|it| it.load_balancer_arn()).map(|arn| async move {
                 let pages = self.elb.describe_listeners().load_balancer_arn(arn).into_paginator().items();
                 unless_gone(
                     pages.send().collect::<Result<Vec<Listener>, _>>().await.map_err(aws::Error::from),
@@ -83,10 +67,12 @@ impl Aws {
             let mut rules: Vec<Rule> = try_join_all(rules).await?.concat();
             // The default rule is the listener's own action, and has no tags.
             rules.retain(|it| it.is_default() != Some(true));
-            let arns = listeners.iter().filter_map(|it| it.listener_arn());
+            let arns = balancers.iter().filter_map(|it| it.load_balancer_arn());
+            let arns = arns.chain(groups.iter().filter_map(|it| it.target_group_arn()));
+            let arns = arns.chain(listeners.iter().filter_map(|it| it.listener_arn()));
             let arns = arns.chain(rules.iter().filter_map(|it| it.rule_arn())).collect();
             let tags = self.balancing_tags(arns).await?;
-            Ok(Inner { listeners, rules, tags })
+            Ok(Balancing { balancers, groups, listeners, rules, tags })
         })
         .await
     }

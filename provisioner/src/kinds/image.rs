@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use aws_sdk_ec2::types::{Image as Sdk, ImageState, ResourceType, Snapshot, SnapshotState};
 use serde::Serialize;
 
-use super::{Instance, Target, image_source::remember_root_device, target::target_health};
+use super::{Instance, Target, TargetState, image_source::remember_root_device, target::target_health};
 use crate::{
     aws::{self, Aws, Tags},
     engine::{AtCreation, Cx, Found, Phase, Ref, Resource},
@@ -56,24 +56,32 @@ impl Resource for Image {
     }
 
     async fn create(&self, cx: &Cx<'_>) -> aws::Result<String> {
-        for target in cx.ids(self.healthy_in.0.as_deref().unwrap_or_default()) {
-            wait_for(&target, cx.aws).await?;
+        for target in self.healthy_in.0.iter().flatten() {
+            // What the registration was seen with a moment ago needs no call of its own.
+            if cx.text(&target.out(Target::HEALTH)) != TargetState::HEALTHY {
+                wait_for(&cx.id(*target), cx.aws).await?;
+            }
         }
         let Some(source) = self.source.0 else {
             return Err(aws::Error::refused("no host is given to make the image of"));
         };
-        // The snapshots are tagged once they are known: not every emulator takes their tags here.
         let create = cx.aws.ec2.create_image().instance_id(cx.id(source)).name(&self.name).no_reboot(true);
         let made = create.tag_specifications(Aws::ec2_tags(cx.tags, ResourceType::Image)).send().await?;
-        Ok(made.image_id.unwrap_or_default())
+        let id = made.image_id.unwrap_or_default();
+        // Not every emulator takes the snapshots' tags with the image's. Where AWS does not name them yet,
+        // they get their tags when the image is ready.
+        match Self::tag(&id, cx.tags, cx.aws).await {
+            Err(err) if !err.is_missing() => Err(err),
+            _ => Ok(id),
+        }
     }
 
     /// The image and its snapshots carry the same tags, in one call.
     async fn tag(id: &str, tags: &Tags, aws: &Aws) -> aws::Result<()> {
         let seen = aws.ec2.describe_images().image_ids(id).send().await?;
-        let snapshots = seen.images().iter().flat_map(snapshots_of).map(String::from).collect::<Vec<_>>();
+        let own = seen.images().iter().flat_map(snapshots_of).map(String::from);
         let tag = aws.ec2.create_tags().resources(id).set_tags(Some(Aws::to_ec2(tags)));
-        snapshots.iter().fold(tag, |tag, it| tag.resources(it)).send().await?;
+        tag.set_resources(Some(own.chain([id.to_owned()]).collect())).send().await?;
         Ok(())
     }
 
@@ -105,13 +113,11 @@ async fn wait_for(target: &str, aws: &Aws) -> aws::Result<()> {
     let Some(it) = all.iter().find(|it| it.id == host && it.port == port) else {
         return Err(aws::Error::not_yet(format!("{host} to be registered with {group}")));
     };
-    match it.state.as_str() {
-        "healthy" => Ok(()),
-        _ => {
-            let name = group.split('/').nth(1).unwrap_or(group);
-            Err(aws::Error::not_yet(format!("{host}:{port} to be healthy in {name}: {it}")))
-        }
+    if it.is_healthy() {
+        return Ok(());
     }
+    let name = group.split('/').nth(1).unwrap_or(group);
+    Err(aws::Error::not_yet(format!("{host}:{port} to be healthy in {name}: {it}")))
 }
 
 fn snapshots_of(it: &Sdk) -> impl Iterator<Item = &str> {

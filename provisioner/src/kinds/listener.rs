@@ -27,6 +27,7 @@ pub struct Listener {
 
 impl Resource for Listener {
     const KIND: &'static str = "listener";
+    const GOES_WITH: Option<&str> = Some("load-balancer");
     const USABLE_AT_ONCE: bool = true;
     const FIXED: &'static [&'static str] = &["balancer"];
     const USUALLY: Duration = Duration::from_secs(1);
@@ -88,7 +89,7 @@ impl Listed for Sdk {
     }
 
     async fn ours(aws: &Aws) -> aws::Result<Vec<(Sdk, Tags)>> {
-        let seen = aws.inner().await?;
+        let seen = aws.balancing().await?;
         let ours = seen.listeners.iter().map(|it| (it, seen.ours(it.listener_arn(), aws)));
         Ok(ours.filter_map(|(it, tags)| Some((it.clone(), tags?))).collect())
     }

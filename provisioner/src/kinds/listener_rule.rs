@@ -32,6 +32,7 @@ const PATH: &str = "path-pattern";
 
 impl Resource for ListenerRule {
     const KIND: &'static str = "listener-rule";
+    const GOES_WITH: Option<&str> = Some("listener");
     const USABLE_AT_ONCE: bool = true;
     const FIXED: &'static [&'static str] = &["listener"];
     const USUALLY: Duration = Duration::from_secs(1);
@@ -99,7 +100,7 @@ impl Listed for Sdk {
     }
 
     async fn ours(aws: &Aws) -> aws::Result<Vec<(Sdk, Tags)>> {
-        let seen = aws.inner().await?;
+        let seen = aws.balancing().await?;
         let ours = seen.rules.iter().map(|it| (it, seen.ours(it.rule_arn(), aws)));
         Ok(ours.filter_map(|(it, tags)| Some((it.clone(), tags?))).collect())
     }

@@ -135,7 +135,7 @@ impl Listed for Sdk {
     }
 
     async fn ours(aws: &Aws) -> aws::Result<Vec<(Sdk, Tags)>> {
-        let seen = aws.outer().await?;
+        let seen = aws.balancing().await?;
         let ours = seen.balancers.iter().map(|it| (it, seen.ours(it.load_balancer_arn(), aws)));
         Ok(ours.filter_map(|(it, tags)| Some((it.clone(), tags?))).collect())
     }

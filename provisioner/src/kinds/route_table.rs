@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{InternetGateway, NatGateway, Subnet, Vpc};
 use crate::{
     aws::{self, Aws, Tags},
-    engine::{Cx, Found, Ref, Resource},
+    engine::{AtCreation, Cx, Found, Ref, Resource},
 };
 
 #[derive(Clone, Debug, Serialize)]
@@ -18,6 +18,14 @@ pub struct RouteTable {
     pub subnets: Vec<Ref<Subnet>>,
     /// Routes that somebody added by hand: destination and target. None are wanted.
     pub others: BTreeMap<String, String>,
+    /// What a listing found: subnet and association. Nothing to ask for.
+    pub associations: AtCreation<Vec<(String, String)>>,
+}
+
+impl RouteTable {
+    pub fn new(vpc: Ref<Vpc>, default: Via, subnets: Vec<Ref<Subnet>>) -> RouteTable {
+        RouteTable { vpc, default, subnets, others: BTreeMap::new(), associations: AtCreation::unknown() }
+    }
 }
 
 /// The target of `0.0.0.0/0`.
@@ -47,6 +55,7 @@ impl Resource for RouteTable {
                 default: default_of(&it),
                 subnets: associations(&it).map(|it| Ref::id(it.subnet_id())).collect(),
                 others: others_of(&it),
+                associations: associations(&it).filter_map(ids).collect::<Vec<_>>().into(),
             };
             found.push(Found::new(it.route_table_id(), Aws::from_ec2(it.tags()), spec));
         }
@@ -57,8 +66,7 @@ impl Resource for RouteTable {
         let create = cx.aws.ec2.create_route_table().vpc_id(cx.id(self.vpc));
         let made = create.tag_specifications(Aws::ec2_tags(cx.tags, ResourceType::RouteTable)).send().await?;
         let id = made.route_table.and_then(|it| it.route_table_id).unwrap_or_default();
-        let bare =
-            RouteTable { vpc: self.vpc, default: Via::Nowhere, subnets: Vec::new(), others: BTreeMap::new() };
+        let bare = RouteTable::new(self.vpc, Via::Nowhere, Vec::new());
         self.configure(&Found::new(Some(&id), Tags::new(), bare), cx).await?;
         Ok(id)
     }
@@ -67,14 +75,7 @@ impl Resource for RouteTable {
         let ec2 = &cx.aws.ec2;
         let wanted = cx.ids(&self.subnets);
         let there = cx.ids(&have.spec.subnets);
-        if there.iter().any(|it| !wanted.contains(it)) {
-            disassociate(
-                &have.id,
-                |it| !wanted.contains(&it.subnet_id().unwrap_or_default().to_owned()),
-                cx.aws,
-            )
-            .await?;
-        }
+        disassociate(&have.spec, &wanted, cx.aws).await?;
         for subnet in wanted.iter().filter(|it| !there.contains(it)) {
             associate(&have.id, subnet, cx.aws).await?;
         }
@@ -111,9 +112,7 @@ impl Resource for RouteTable {
     }
 
     async fn delete(have: &Found<Self>, aws: &Aws) -> aws::Result<()> {
-        if !have.spec.subnets.is_empty() {
-            disassociate(&have.id, |_| true, aws).await?;
-        }
+        disassociate(&have.spec, &[], aws).await?;
         aws.ec2.delete_route_table().route_table_id(&have.id).send().await?;
         Ok(())
     }
@@ -200,14 +199,15 @@ async fn associate(table: &str, subnet: &str, aws: &Aws) -> aws::Result<()> {
     }
 }
 
-async fn disassociate(
-    id: &str,
-    which: impl Fn(&RouteTableAssociation) -> bool,
-    aws: &Aws,
-) -> aws::Result<()> {
-    let seen = aws.ec2.describe_route_tables().route_table_ids(id).send().await?;
-    for it in seen.route_tables().iter().flat_map(associations).filter(|it| which(it)) {
-        let association = it.route_table_association_id().unwrap_or_default();
+fn ids(it: &RouteTableAssociation) -> Option<(String, String)> {
+    Some((it.subnet_id()?.to_owned(), it.route_table_association_id()?.to_owned()))
+}
+
+async fn disassociate(have: &RouteTable, wanted: &[String], aws: &Aws) -> aws::Result<()> {
+    for (subnet, association) in have.associations.0.iter().flatten() {
+        if wanted.contains(subnet) {
+            continue;
+        }
         match aws
             .ec2
             .disassociate_route_table()

@@ -135,6 +135,7 @@ impl SiteContent {
 
 impl Resource for SiteContent {
     const KIND: &'static str = "site-content";
+    const GOES_WITH: Option<&str> = Some("bucket");
     const USABLE_AT_ONCE: bool = true;
     const FIXED: &'static [&'static str] = &["bucket"];
 

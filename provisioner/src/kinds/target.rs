@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use aws_sdk_ec2::types::{Filter, Instance as Host};
 use aws_sdk_elasticloadbalancingv2::types::{
     TargetDescription, TargetGroup as Group, TargetHealthDescription,
 };
@@ -54,6 +55,7 @@ impl Target {
 
 impl Resource for Target {
     const KIND: &'static str = "target";
+    const GOES_WITH: Option<&str> = Some("instance");
     const USABLE_AT_ONCE: bool = true;
     const FIXED: &'static [&'static str] = &["group", "host", "port"];
     const USUALLY: Duration = Duration::from_secs(1);
@@ -108,25 +110,42 @@ async fn of_all(aws: &Aws) -> aws::Result<Vec<Found<Target>>> {
     let (scaling, groups, instances) = (scaling?, groups?, instances?);
     let scaled: BTreeSet<&str> =
         scaling.iter().flat_map(|it| it.target_group_arns()).map(String::as_str).collect();
-    let by_id: HashMap<&str, _> = instances.iter().filter_map(|it| Some((it.instance_id()?, it))).collect();
     let fixed = groups.iter().filter(|(it, _)| it.target_group_arn().is_some_and(|it| !scaled.contains(it)));
-    let found = fixed.map(async |(group, _)| {
-        let (arn, name) = (group.target_group_arn().unwrap_or_default(), group.target_group_name());
-        let states = target_health(aws, arn).await?.into_iter();
-        let found = states.filter_map(|state| {
-            let host = by_id.get(state.id.as_str());
-            if host.is_some_and(|it| is_of_scaling_group(it)) {
-                return None;
-            }
-            let host = host.and_then(|it| host_name(it)).unwrap_or_else(|| state.id.clone());
-            let elsewhere = Some(state.port) != group.port();
-            let host = if elsewhere { format!("{host}:{}", state.port) } else { host };
-            let node = format!("{}/{}", Target::KIND, Target::node(&host, name.unwrap_or_default()));
-            found(arn, &state, node)
-        });
-        Ok::<_, aws::Error>(found.collect::<Vec<_>>())
+    let states = try_join_all(fixed.map(async |(group, _)| {
+        let states = target_health(aws, group.target_group_arn().unwrap_or_default()).await?.into_iter();
+        Ok::<_, aws::Error>(states.map(|it| (group, it)).collect::<Vec<_>>())
+    }));
+    let states = states.await?.concat();
+    let ids = states.iter().map(|(_, it)| it.id.as_str()).collect();
+    let names = names(ids, &instances, aws).await?;
+    let found = states.iter().filter_map(|(group, state)| {
+        let host = names.get(state.id.as_str())?;
+        let elsewhere = Some(state.port) != group.port();
+        let host = if elsewhere { format!("{host}:{}", state.port) } else { host.clone() };
+        let name = Target::node(&host, group.target_group_name().unwrap_or_default());
+        found(group.target_group_arn().unwrap_or_default(), state, format!("{}/{name}", Target::KIND))
     });
-    Ok(try_join_all(found).await?.concat())
+    Ok(found.collect())
+}
+
+/// What registrations are named after: our hosts by their nodes, strangers by their ids. Left out are
+/// those of scaling groups, those that are gone, and hosts of ours that lost the tag with their node:
+/// these are registered again under their name, which changes nothing.
+async fn names(ids: BTreeSet<&str>, ours: &[Host], aws: &Aws) -> aws::Result<HashMap<String, String>> {
+    let id = |it: &Host| it.instance_id().unwrap_or_default().to_owned();
+    let fixed = ours.iter().filter(|it| !is_of_scaling_group(it));
+    let mut names: HashMap<_, _> = fixed.filter_map(|it| Some((id(it), host_name(it)?))).collect();
+    let known: BTreeSet<&str> = ours.iter().filter_map(|it| it.instance_id()).collect();
+    let strange: Vec<String> = ids.difference(&known).map(|it| (*it).to_owned()).collect();
+    if !strange.is_empty() {
+        let these = Filter::builder().name("instance-id").set_values(Some(strange)).build();
+        let alive = ["pending", "running", "stopping", "stopped"].map(String::from).to_vec();
+        let alive = Filter::builder().name("instance-state-name").set_values(Some(alive)).build();
+        let seen = aws.ec2.describe_instances().filters(these).filters(alive).send().await?;
+        let seen = seen.reservations().iter().flat_map(|it| it.instances());
+        names.extend(seen.filter(|it| !is_of_scaling_group(it)).map(|it| (id(it), id(it))));
+    }
+    Ok(names)
 }
 
 /// `None` for a host that leaves: registering it again is how it stays.
@@ -160,15 +179,18 @@ pub struct TargetState {
 ///
 /// # Errors
 /// What AWS answered; a group that is gone has no hosts.
-pub async fn target_health(aws: &Aws, group: &str) -> aws::Result<Vec<TargetState>> {
+pub(super) async fn target_health(aws: &Aws, group: &str) -> aws::Result<Vec<TargetState>> {
     let seen = aws.elb.describe_target_health().target_group_arn(group).send().await;
     let seen = seen.map(|it| it.target_health_descriptions.unwrap_or_default()).map_err(aws::Error::from);
     Ok(super::balancing::unless_gone(seen)?.iter().map(TargetState::of).collect())
 }
 
 impl TargetState {
+    /// AWS's word for a host that answers its checks.
+    pub(super) const HEALTHY: &str = "healthy";
+
     pub fn is_healthy(&self) -> bool {
-        self.state == "healthy"
+        self.state == Self::HEALTHY
     }
 
     fn of(it: &TargetHealthDescription) -> TargetState {

@@ -150,7 +150,7 @@ impl Listed for Sdk {
     }
 
     async fn ours(aws: &Aws) -> aws::Result<Vec<(Sdk, Tags)>> {
-        let seen = aws.outer().await?;
+        let seen = aws.balancing().await?;
         let ours = seen.groups.iter().map(|it| (it, seen.ours(it.target_group_arn(), aws)));
         Ok(ours.filter_map(|(it, tags)| Some((it.clone(), tags?))).collect())
     }

@@ -31,7 +31,7 @@ pub(super) fn database(
 
     let (series, release) = DbInstance::version(&d.engine_version);
     // Said only where it differs from the family's own value: RDS does not show a value that is the same.
-    let tls = (!c.unsafe_choices.database_without_tls).then(|| ("require_secure_transport", "1"));
+    let tls = (!c.unsafe_choices.database_without_tls).then_some(("require_secure_transport", "1"));
     let spec = DbParameterGroup {
         name: c.names.database_parameters.clone(),
         family: format!("mysql{series}"),

@@ -1,6 +1,6 @@
 //! The VPC, its subnets and the ways in and out.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use crate::{
     config::{Config, Tier},
@@ -70,7 +70,7 @@ pub(super) fn network(s: &mut Stack, c: &Config) -> Network {
                 c.nat_of(&it.zone).map_or(Via::Nowhere, |it| Via::Nat(gateways[&it]))
             }
         };
-        let table = RouteTable { vpc, default, subnets: vec![net.subnet(&it.node)], others: BTreeMap::new() };
+        let table = RouteTable::new(vpc, default, vec![net.subnet(&it.node)]);
         tables.push(s.add_named(&it.route_table_node, &it.route_table_name, table));
     }
 

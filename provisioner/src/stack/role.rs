@@ -31,7 +31,8 @@ pub(super) fn host_kit(
     let bucket = s.add_named(Bucket::ARTEFACTS, &name, spec);
     s.add_named(Bucket::ARTEFACTS, &name, BucketPolicy::private(bucket, &name));
     let artefact = Artefact { bucket, ..agent.clone() };
-    let artefact = s.add(&artefact.node().to_owned(), artefact);
+    let node = artefact.node().to_owned();
+    let artefact = s.add(&node, artefact);
 
     let who = (c.stack.as_str(), c.region.as_str(), around.account.as_str());
     let spec = Role::of_hosts(&c.names.host_role, who, &name, files.map(|it| it.file_system));

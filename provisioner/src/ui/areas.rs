@@ -4,7 +4,16 @@
 const AREAS: &[(&str, &[&str])] = &[
     (
         "Network",
-        &["vpc", "subnet", "internet-gateway", "elastic-ip", "nat-gateway", "route-table", "vpc-endpoint"],
+        &[
+            "vpc",
+            "subnet",
+            "internet-gateway",
+            "elastic-ip",
+            "address-association",
+            "nat-gateway",
+            "route-table",
+            "vpc-endpoint",
+        ],
     ),
     ("Firewall", &["security-group", "default-group"]),
     ("Access", &["key-pair", "role", "instance-profile"]),

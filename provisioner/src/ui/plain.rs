@@ -33,6 +33,9 @@ impl Renderer for Plain {
     fn begin(&mut self, forecast: &Forecast) {
         self.began = (Instant::now(), SystemTime::now());
         self.waiting.clear();
+        if forecast.work() == 0 {
+            return;
+        }
         let usually = match forecast.total {
             it if it.is_zero() => String::new(),
             it => format!(", about {} on AWS", about(it)),

@@ -1,6 +1,7 @@
 //! Where a run stands: pure bookkeeping over events, for whoever draws it.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashMap},
     time::{Duration, Instant},
 };
@@ -109,7 +110,7 @@ impl Progress {
         counts
     }
 
-    /// What runs now, the longest running first, with how long it usually takes.
+    /// What runs now, with how long it usually takes; what takes longest comes first and stays there.
     pub(super) fn running(&self) -> Vec<(&str, &Running, Duration)> {
         let mut running: Vec<_> = (self.forecast.nodes.iter().zip(&self.states))
             .filter_map(|(it, state)| match state {
@@ -117,7 +118,7 @@ impl Progress {
                 _ => None,
             })
             .collect();
-        running.sort_by_key(|(_, run, _)| run.since);
+        running.sort_by_key(|(_, run, usually)| (Reverse(*usually), run.since));
         running
     }
 
@@ -141,7 +142,7 @@ impl Progress {
         }
         let mut held: Vec<_> =
             held.into_iter().map(|(by, n)| (self.forecast.nodes[by].node.as_str(), n)).collect();
-        held.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+        held.sort_by_key(|(_, n)| Reverse(*n));
         held
     }
 

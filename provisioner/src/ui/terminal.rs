@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthStr;
 use super::{
     Document, Renderer,
     out::Out,
-    paint::{Paint, cut, fit, tame, words},
+    paint::{Paint, bare, clock, coarse, cut, fit, tame, words},
     plain::doing,
     progress::{Progress, Running},
 };
@@ -182,26 +182,6 @@ impl Renderer for Terminal {
             Some(_) => self.scroll += &text,
         }
     }
-}
-
-/// `3:07`, `1:02:03`.
-fn clock(it: Duration) -> String {
-    let (h, m, s) = (it.as_secs() / 3600, it.as_secs() / 60 % 60, it.as_secs() % 60);
-    if h == 0 { format!("{m}:{s:02}") } else { format!("{h}:{m:02}:{s:02}") }
-}
-
-/// An estimate that changes every second is read as a promise: minutes will do.
-fn coarse(it: Duration) -> Duration {
-    let step = if it.as_secs() < 90 { 5 } else { 60 };
-    Duration::from_secs(it.as_secs().div_ceil(step) * step)
-}
-
-/// The text without colours.
-fn bare(text: &str) -> String {
-    let mut parts = text.split("\x1b[");
-    let mut bare = parts.next().unwrap_or_default().to_owned();
-    bare.extend(parts.map(|it| it.split_once('m').map_or("", |(_, rest)| rest)));
-    bare
 }
 
 #[cfg(test)]

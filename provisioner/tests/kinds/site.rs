@@ -179,7 +179,8 @@ async fn a_new_program_is_there_before_the_old_one_goes() {
         let bucket = s.add(Bucket::ARTEFACTS, bucket);
         s.add(Bucket::ARTEFACTS, BucketPolicy::private(bucket, ARTEFACTS));
         let artefact = Artefact::read(bucket, program.clone()).unwrap();
-        s.add(&artefact.node().to_owned(), artefact);
+        let node = artefact.node().to_owned();
+        s.add(&node, artefact);
         s
     };
     build(&stack("one"), &aws).await;

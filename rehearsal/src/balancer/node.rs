@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
@@ -18,14 +20,18 @@ use crate::region::Region;
 const CONFIG: &str = "/etc/haproxy/haproxy.cfg";
 /// From one process to its successor.
 const SOCKET: &str = "/run/haproxy/admin.sock";
-/// For us; on the node's own loopback, where no packet from outside gets.
-const CONTROL: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9999);
+/// For us, on the node's own loopback, where no packet from outside gets. Every configuration has its own port, so that
+/// an order never reaches a process that is on its way out.
+const CONTROL: u16 = 20000;
 /// Where a process leaves what it knows of its servers to its successor.
 const STATE: &str = "/var/lib/haproxy/servers";
+
+const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Clone)]
 pub(super) struct Node {
     machine: Instance,
+    generation: Arc<AtomicU16>,
 }
 
 impl Node {
@@ -40,9 +46,9 @@ impl Node {
             .instance(name)
             .image(Image::balancer())
             .address(address)
-            .file(CONFIG, configuration(&bare, address), 0o644)
+            .file(CONFIG, configuration(&bare, address, 0), 0o644)
             .boot()?;
-        let node = Node { machine };
+        let node = Node { machine, generation: Arc::default() };
         node.change(&bare, spec)?;
         Ok(node)
     }
@@ -53,14 +59,15 @@ impl Node {
 
     pub(super) fn change(&self, have: &BalancerSpec, want: &BalancerSpec) -> anyhow::Result<()> {
         let address = self.machine.address();
-        if configuration(&without_targets(have), address) != configuration(&without_targets(want), address) {
+        let bare = |it: &BalancerSpec| configuration(&without_targets(it), address, 0);
+        if bare(have) != bare(want) {
             // Known servers come along with their state; new ones must first prove themselves, so they follow.
             let mut next = want.clone();
             for group in &mut next.groups {
                 let known = have.groups.iter().find(|it| it.name == group.name);
                 group.targets.retain(|name, _| known.is_some_and(|it| it.targets.contains_key(name)));
             }
-            self.reload(&configuration(&next, address))?;
+            self.reload(&next)?;
         }
         let none = BTreeMap::new();
         for group in &want.groups {
@@ -73,16 +80,28 @@ impl Node {
             }
         }
         // What a crash of the node would begin with.
-        self.machine.put(CONFIG, configuration(want, address).as_bytes(), 0o644)
+        let text = configuration(want, address, self.generation.load(Ordering::Relaxed));
+        self.machine.put(CONFIG, text.as_bytes(), 0o644)
     }
 
     /// The new process takes the listening sockets over, the old one finishes what it has.
-    fn reload(&self, config: &str) -> anyhow::Result<()> {
-        self.machine.put(CONFIG, config.as_bytes(), 0o644)?;
-        self.machine.sh(&format!("haproxy -q -c -f {CONFIG}"))?;
+    fn reload(&self, spec: &BalancerSpec) -> anyhow::Result<()> {
         let known = self.say(&["show servers state".to_owned()])?;
         self.machine.put(STATE, known.as_bytes(), 0o644)?;
-        self.machine.sh("systemctl reload haproxy").map(drop)
+        let next = (self.generation.load(Ordering::Relaxed) + 1) % 1000;
+        self.machine.put(CONFIG, configuration(spec, self.machine.address(), next).as_bytes(), 0o644)?;
+        self.machine.sh(&format!("haproxy -q -c -f {CONFIG} && systemctl reload haproxy"))?;
+        self.generation.store(next, Ordering::Relaxed);
+        let began = Instant::now();
+        while let Err(err) = self.say(&["show info".to_owned()]) {
+            if began.elapsed() > PATIENCE {
+                return Err(
+                    err.context(format!("{} did not take its new configuration", self.machine.name()))
+                );
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
     }
 
     fn register(&self, group: &TargetGroup, name: &str, address: Ipv4Addr) -> anyhow::Result<()> {
@@ -148,9 +167,8 @@ impl Node {
     /// Gives HAProxy orders, one after the other.
     fn say(&self, orders: &[String]) -> anyhow::Result<String> {
         let name = self.machine.name();
-        let mut line = self.machine.region().dial(name, CONTROL)?;
-        let patience = Some(Duration::from_secs(10));
-        line.set_read_timeout(patience).with_context(|| format!("talking to {name}"))?;
+        let mut line = self.machine.region().dial(name, control(self.generation.load(Ordering::Relaxed)))?;
+        line.set_read_timeout(Some(PATIENCE)).with_context(|| format!("talking to {name}"))?;
         line.write_all((orders.join("; ") + "\n").as_bytes())
             .with_context(|| format!("talking to {name}"))?;
         let mut said = String::new();
@@ -165,13 +183,18 @@ fn without_targets(spec: &BalancerSpec) -> BalancerSpec {
     bare
 }
 
-fn configuration(spec: &BalancerSpec, address: Ipv4Addr) -> String {
+fn control(generation: u16) -> SocketAddrV4 {
+    SocketAddrV4::new(Ipv4Addr::LOCALHOST, CONTROL + generation)
+}
+
+fn configuration(spec: &BalancerSpec, address: Ipv4Addr, generation: u16) -> String {
     let mut text = format!(
         "global\n  stats socket {SOCKET} mode 600 level admin expose-fd listeners\n  \
-         stats socket ipv4@{CONTROL} level admin\n  maxconn 8000\n  nbthread 1\n  \
+         stats socket ipv4@{} level admin\n  maxconn 8000\n  nbthread 1\n  \
          server-state-file {STATE}\n\
          defaults\n  mode http\n  load-server-state-from-file global\n  timeout connect 5s\n  timeout client 60s\n  \
-         timeout server 60s\n  timeout queue 5s\n  option forwardfor\n"
+         timeout server 60s\n  timeout queue 5s\n  option forwardfor\n",
+        control(generation)
     );
     for it in &spec.listeners {
         listener(&mut text, it, address);

@@ -7,13 +7,13 @@ use percent_encoding::percent_decode_str;
 
 /// What is known of a call before it is made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Call {
+pub(super) struct Call {
     /// As in the signature: `ec2`, `elasticfilesystem`.
-    pub service: String,
+    pub(super) service: String,
     /// Such as `RunInstances`, or method and path where the service has no names for its actions.
-    pub action: String,
+    pub(super) action: String,
     /// The parameters of services that take forms.
-    pub parameters: BTreeMap<String, String>,
+    pub(super) parameters: BTreeMap<String, String>,
 }
 
 impl Call {
@@ -40,7 +40,7 @@ impl Call {
     }
 
     /// Whether it may change anything.
-    pub fn changes(&self) -> bool {
+    pub(super) fn changes(&self) -> bool {
         let reads = ["Describe", "Get", "List", "GET ", "HEAD "];
         !reads.iter().any(|it| self.action.starts_with(it))
     }

@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use crate::balancer::Health;
 use crate::command::Running as Process;
@@ -86,10 +86,12 @@ pub struct Cloud {
 }
 
 /// What runs, for people and programs.
-#[derive(Clone, Debug, Default, serde::Serialize)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Status {
     /// Phase and address by instance.
     pub instances: BTreeMap<String, (String, Ipv4Addr)>,
+    /// The `Name` tag by instance.
+    pub names: BTreeMap<String, String>,
     /// The primary's and the standby's address by database.
     pub databases: BTreeMap<String, (Ipv4Addr, Option<Ipv4Addr>)>,
     pub replicas: BTreeSet<String>,
@@ -160,7 +162,57 @@ impl Cloud {
         self.sync.authority.pem()
     }
 
-    /// The machine of an instance, by its id or by its `Name` tag.
+    /// The machine of a host, by its id or by its `Name` tag if only one has that.
+    ///
+    /// # Errors
+    /// If there is none or more than one.
+    pub fn host(&self, name: &str) -> anyhow::Result<Instance> {
+        let running = self.sync.running();
+        if let Some(it) = running.machines.get(name) {
+            return Ok(it.clone());
+        }
+        let same = running.known_as.iter().filter(|it| it.1.0 == name).map(|it| it.0);
+        let ids: Vec<&String> = same.filter(|it| running.machines.contains_key(*it)).collect();
+        match ids[..] {
+            [id] => Ok(running.machines[id].clone()),
+            [] => {
+                let all: Vec<&str> = running.known_as.values().map(|it| it.0.as_str()).collect();
+                bail!("there is no host {name}; there are {}", all.join(", "))
+            }
+            _ => bail!("{name} could be any of {ids:?}; use the id"),
+        }
+    }
+
+    /// Cuts the power of every host and database of a zone.
+    ///
+    /// # Errors
+    /// If there is nothing in that zone.
+    pub fn kill_zone(&self, zone: &str) -> anyhow::Result<()> {
+        let (machines, databases): (Vec<Instance>, Vec<crate::Database>) = {
+            let running = self.sync.running();
+            let ours = |id: &String| running.known_as.get(id).is_some_and(|it| it.1 == zone);
+            let machines = running.machines.iter().filter(|it| ours(it.0)).map(|it| it.1.clone());
+            let there = |it: &&crate::Database| running.zones.get(&it.primary()).is_some_and(|it| it == zone);
+            (machines.collect(), running.databases.values().filter(there).cloned().collect())
+        };
+        if machines.is_empty() && databases.is_empty() {
+            bail!("there is nothing in zone {zone}");
+        }
+        machines.iter().try_for_each(Instance::kill)?;
+        databases.iter().try_for_each(crate::Database::kill_primary)
+    }
+
+    /// Pulls the cables of a file system's mount targets, or plugs them in.
+    ///
+    /// # Errors
+    /// If there is no such file system.
+    pub fn link_file_system(&self, id: &str, up: bool) -> anyhow::Result<()> {
+        let targets = self.sync.running().mount_targets.get(id).cloned();
+        let targets = targets.with_context(|| format!("there is no file system {id} with mount targets"))?;
+        targets.iter().try_for_each(|it| self.region().link(it, up))
+    }
+
+    /// The machine of an instance, by its id.
     pub fn instance(&self, id: &str) -> Option<Instance> {
         self.sync.running().machines.get(id).cloned()
     }
@@ -208,6 +260,7 @@ impl Cloud {
         });
         Status {
             instances: machines.collect(),
+            names: running.known_as.iter().map(|(id, it)| (id.clone(), it.0.clone())).collect(),
             databases: running
                 .databases
                 .iter()

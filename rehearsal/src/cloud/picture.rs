@@ -77,6 +77,7 @@ impl Picture {
         let mut it = Picture::default();
         it.read_network(aws).await.context("reading the network")?;
         it.read_machines(aws).await.context("reading the instances")?;
+        it.read_scaling(aws).await.context("reading the scaling groups")?;
         it.read_files(aws).await.context("reading the file systems")?;
         it.read_databases(aws).await.context("reading the databases")?;
         it.balancers =
@@ -178,6 +179,22 @@ impl Picture {
         for it in images.images() {
             if let (Some(id), Some(source)) = (it.image_id(), it.source_instance_id()) {
                 self.images.insert(id.to_owned(), source.to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// moto's scaling groups forget the launch template's instance profile.
+    async fn read_scaling(&mut self, aws: &Clients) -> anyhow::Result<()> {
+        let groups = aws.scaling.describe_auto_scaling_groups().send().await.context("groups")?;
+        for group in groups.auto_scaling_groups() {
+            let Some(template) = group.launch_template() else { continue };
+            let Some(id) = template.launch_template_id() else { continue };
+            let profile = aws.profile_of(id, template.version().unwrap_or("$Default")).await?;
+            for id in group.instances().iter().filter_map(|it| it.instance_id()) {
+                if let Some(machine) = self.machines.get_mut(id) {
+                    machine.profile = machine.profile.take().or_else(|| profile.clone());
+                }
             }
         }
         Ok(())

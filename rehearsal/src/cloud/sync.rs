@@ -20,6 +20,7 @@ use crate::balancer::Balancer;
 use crate::database::Database;
 use crate::image::Image;
 use crate::instance::Instance;
+use crate::metadata::Metadata;
 use crate::region::Region;
 use crate::vpc::Network;
 
@@ -44,6 +45,8 @@ pub(super) struct Sync {
 #[derive(Default)]
 pub(super) struct Running {
     pub(super) machines: BTreeMap<String, Instance>,
+    /// What each instance's metadata service says.
+    pub(super) described: BTreeMap<String, Metadata>,
     /// Instances that the control plane wants stopped.
     pub(super) stopped: BTreeSet<String>,
     /// NAT gateways and mount targets.
@@ -56,6 +59,12 @@ pub(super) struct Running {
     pub(super) images: BTreeMap<String, Image>,
     pub(super) busy: BTreeSet<String>,
     pub(super) problems: BTreeMap<String, (Instant, String)>,
+    /// Each instance's name and zone.
+    pub(super) known_as: BTreeMap<String, (String, String)>,
+    /// Mount targets by file system.
+    pub(super) mount_targets: BTreeMap<String, Vec<String>>,
+    /// Each database's zones: the primary's at first, and the standby's.
+    pub(super) zones: BTreeMap<Ipv4Addr, String>,
     names: BTreeMap<String, Vec<Ipv4Addr>>,
     book: Book,
 }
@@ -118,6 +127,7 @@ impl Sync {
         *self.network.lock().unwrap_or_else(PoisonError::into_inner) = wanted::network(picture, &addresses);
         self.apply_network()?;
         self.names(picture, &addresses)?;
+        self.remember(picture, &addresses);
         work::machines(self, picture, &addresses);
         work::databases(self, picture, &addresses);
         work::balancers(self, picture, &addresses);
@@ -191,6 +201,28 @@ impl Sync {
         }
         running.names = want;
         Ok(())
+    }
+
+    /// What the operator may name things by.
+    fn remember(&self, picture: &Picture, addresses: &Addresses) {
+        let zone = |subnet: &str| picture.subnets.get(subnet).map(|it| it.zone.clone()).unwrap_or_default();
+        let mut running = self.running();
+        running.known_as = picture
+            .machines
+            .iter()
+            .map(|(id, it)| {
+                (id.clone(), (it.tags.get("Name").cloned().unwrap_or_default(), zone(&it.subnet)))
+            })
+            .collect();
+        running.mount_targets.clear();
+        for (id, it) in &picture.mount_targets {
+            running.mount_targets.entry(it.file_system.clone()).or_default().push(id.clone());
+        }
+        running.zones.clear();
+        for (name, it) in &picture.databases {
+            let own = addresses.databases.get(name).into_iter().flatten();
+            running.zones.extend(own.zip(&it.subnets).map(|(address, subnet)| (*address, zone(subnet))));
+        }
     }
 
     /// Problems of what nobody wants any more are none.

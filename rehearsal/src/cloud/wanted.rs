@@ -5,7 +5,10 @@ use std::net::Ipv4Addr;
 
 use super::book::Book;
 use super::picture::Picture;
-use crate::vpc::{Network, Port, Subnet};
+use crate::vpc::{Group, Network, Peer, Port, Protocol, Rule, Subnet};
+
+/// Databases copy from each other on a network of their own at AWS, whatever their security groups say.
+const REPLICATION: &str = "internal:replication";
 
 /// Where everything is that the control plane gives no address.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -80,8 +83,9 @@ pub(super) fn network(picture: &Picture, addresses: &Addresses) -> Network {
     }
     for (name, it) in &picture.databases {
         let own = addresses.databases.get(name).into_iter().flatten();
+        let all: Vec<String> = it.groups.iter().cloned().chain([REPLICATION.to_owned()]).collect();
         for (address, subnet) in own.zip(&it.subnets) {
-            port(name, *address, subnet, &it.groups, None, false);
+            port(name, *address, subnet, &all, None, false);
         }
     }
     for (name, it) in &picture.balancers {
@@ -92,5 +96,12 @@ pub(super) fn network(picture: &Picture, addresses: &Addresses) -> Network {
     }
     let subnets =
         picture.subnets.iter().map(|(id, it)| Subnet { id: id.clone(), way_out: it.way_out.clone() });
-    Network { subnets: subnets.collect(), groups: picture.groups.clone(), ports }
+    let peers = |protocol| vec![Rule { protocol, peer: Peer::Group(REPLICATION.to_owned()) }];
+    let replication = Group {
+        id: REPLICATION.to_owned(),
+        ingress: peers(Protocol::Tcp(3306, 3306)),
+        egress: peers(Protocol::Tcp(3306, 3306)),
+    };
+    let groups = picture.groups.iter().cloned().chain([replication]).collect();
+    Network { subnets: subnets.collect(), groups, ports }
 }

@@ -14,6 +14,7 @@ use super::wanted::Addresses;
 use crate::balancer::BalancerSpec;
 use crate::database::DatabaseSpec;
 use crate::image::Image;
+use crate::instance::Instance;
 use crate::metadata::{Metadata, Role};
 use crate::wire::Phase;
 
@@ -21,6 +22,11 @@ use crate::wire::Phase;
 const FAILOVER: Duration = Duration::from_secs(60);
 /// What real time would make of a health check is too long for no reason here.
 const QUICKEST_CHECK: Duration = Duration::from_millis(500);
+
+/// The databases' root certificate on every host: ours stands for Amazon's, which the agent trusts by itself.
+const ROOT: &str = "/etc/ssl/rehearsal-database-root.pem";
+const TRUST: &str = include_str!("../../image/trust");
+const TRUST_UNIT: &str = "[Service]\nExecStartPre=+/usr/local/sbin/rehearsal-trust\n";
 
 pub(super) fn machines(sync: &Arc<Sync>, picture: &Picture, addresses: &Addresses) {
     let reboots = std::mem::take(&mut sync.shared.lock().instance_reboots);
@@ -32,6 +38,8 @@ pub(super) fn machines(sync: &Arc<Sync>, picture: &Picture, addresses: &Addresse
             }
             continue;
         };
+        let told = keep_described(sync, picture, &machine, plan, addresses);
+        sync.report(&format!("metadata/{id}"), told);
         let phase = machine.phase().unwrap_or(Phase::Crashed);
         let was_stopped = sync.running().stopped.contains(id);
         let id = id.clone();
@@ -65,6 +73,7 @@ pub(super) fn machines(sync: &Arc<Sync>, picture: &Picture, addresses: &Addresse
     };
     for id in gone {
         sync.work(&format!("end/{id}"), move |sync| {
+            sync.running().described.remove(&id);
             let machine = sync.running().machines.remove(&id);
             machine.map_or(Ok(()), crate::Instance::terminate)
         });
@@ -92,8 +101,17 @@ fn launch(sync: &Arc<Sync>, picture: &Picture, id: &str, plan: &MachinePlan, add
         },
         false => sync.options.image.clone(),
     };
+    let metadata = describe(sync, picture, id, plan, addresses);
+    let (id, address, key) = (id.to_owned(), plan.address, plan.key.clone());
+    sync.work(&format!("instance/{}", id.clone()), move |sync| {
+        boot(sync, &id, address, image, metadata, key)
+    });
+}
+
+/// What the metadata service says, but for what only a question of its own tells: user data and key.
+fn describe(sync: &Sync, picture: &Picture, id: &str, plan: &MachinePlan, addresses: &Addresses) -> Metadata {
     let subnet = picture.subnets.get(&plan.subnet);
-    let metadata = Metadata {
+    Metadata {
         instance_id: id.to_owned(),
         instance_type: plan.class.clone(),
         image_id: plan.image.clone(),
@@ -114,11 +132,28 @@ fn launch(sync: &Arc<Sync>, picture: &Picture, id: &str, plan: &MachinePlan, add
             token: "rehearsal".into(),
         }),
         hop_limit: plan.hop_limit,
-    };
-    let (id, address, key) = (id.to_owned(), plan.address, plan.key.clone());
-    sync.work(&format!("instance/{}", id.clone()), move |sync| {
-        boot(sync, &id, address, image, metadata, key)
-    });
+    }
+}
+
+/// Profiles, tags and addresses change while an instance runs.
+fn keep_described(
+    sync: &Sync,
+    picture: &Picture,
+    machine: &Instance,
+    plan: &MachinePlan,
+    addresses: &Addresses,
+) -> anyhow::Result<()> {
+    let id = machine.name();
+    let mut new = describe(sync, picture, id, plan, addresses);
+    let mut running = sync.running();
+    let Some(known) = running.described.get_mut(id) else { return Ok(()) };
+    new.user_data.clone_from(&known.user_data);
+    new.public_key.clone_from(&known.public_key);
+    if new != *known {
+        machine.describe(new.clone())?;
+        *known = new;
+    }
+    Ok(())
 }
 
 fn boot(
@@ -140,7 +175,9 @@ fn boot(
         let text = sync.runtime.block_on(sync.clients.public_key(&name))?;
         metadata.public_key = text.map(|text| (name, text));
     }
-    let machine = sync.region.instance(id).image(image).address(address).metadata(metadata).create()?;
+    let machine =
+        sync.region.instance(id).image(image).address(address).metadata(metadata.clone()).create()?;
+    sync.running().described.insert(id.to_owned(), metadata);
     sync.running().machines.insert(id.to_owned(), machine.clone());
     sync.apply_network()?;
     machine.start()?;
@@ -264,8 +301,7 @@ pub(super) fn balancers(sync: &Arc<Sync>, picture: &Picture, addresses: &Address
 fn spec(name: &str, plan: &BalancerPlan, own: &[(Ipv4Addr, Ipv4Addr)], clock: u32) -> BalancerSpec {
     let mut groups = plan.groups.clone();
     for it in &mut groups {
-        let quick = |it: Duration| (it / clock.max(1)).max(QUICKEST_CHECK);
-        it.check.interval = quick(it.check.interval);
+        it.check.interval = (it.check.interval / clock.max(1)).max(QUICKEST_CHECK);
         it.check.timeout = it.check.timeout.min(it.check.interval);
         it.drain /= clock.max(1);
     }

@@ -98,9 +98,6 @@ impl Region {
     ) -> anyhow::Result<Database> {
         let certificate = authority.sign(&[&spec.endpoint, &format!("{}.replicas.internal", spec.name)])?;
         let primary = Server::start(self, &spec, &certificate, 1, spec.primary)?;
-        primary.found(&spec)?;
-        plugged_in()?;
-        self.name(&spec.endpoint, &[spec.primary])?;
         let state =
             State { primary, standby: None, replicas: BTreeMap::new(), events: Vec::new(), busy: false };
         let region = self.clone();
@@ -113,16 +110,31 @@ impl Region {
             next_id,
             plugged_in: Box::new(plugged_in),
         }));
-        it.note("the primary is available");
-        if let Some(address) = it.0.spec.standby {
-            it.seed_standby(address)?;
+        match it.establish() {
+            Ok(()) => {
+                watch::start(&it.0);
+                Ok(it)
+            }
+            Err(err) => {
+                // Names and addresses must be free for the next attempt.
+                it.terminate()?;
+                Err(err)
+            }
         }
-        watch::start(&it.0);
-        Ok(it)
     }
 }
 
 impl Database {
+    fn establish(&self) -> anyhow::Result<()> {
+        let spec = &self.0.spec;
+        let primary = self.state().primary.clone();
+        primary.found(spec)?;
+        (self.0.plugged_in)()?;
+        self.0.region.name(&spec.endpoint, &[spec.primary])?;
+        self.note("the primary is available");
+        spec.standby.map_or(Ok(()), |it| self.seed_standby(it))
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -178,11 +190,15 @@ impl Database {
         let id = self.0.next_id.fetch_add(1, Ordering::Relaxed);
         let spec = DatabaseSpec { name: name.to_owned(), ..self.0.spec.clone() };
         let server = Server::start(&self.0.region, &spec, &authority.sign(&[endpoint])?, id, address)?;
-        (self.0.plugged_in)()?;
-        server.follow(&self.0.spec.endpoint, false)?;
         let upstream = self.state().primary.clone();
-        server.catch_up_with(&upstream)?;
-        self.0.region.name(endpoint, &[address])?;
+        let followed = (self.0.plugged_in)()
+            .and_then(|()| server.follow(&self.0.spec.endpoint, false))
+            .and_then(|()| server.catch_up_with(&upstream))
+            .and_then(|()| self.0.region.name(endpoint, &[address]));
+        if let Err(err) = followed {
+            server.remove()?;
+            return Err(err);
+        }
         self.state().replicas.insert(name.to_owned(), server);
         self.note(&format!("replica {name} is available"));
         Ok(())
@@ -280,10 +296,14 @@ impl Database {
     fn seed_standby(&self, address: Ipv4Addr) -> anyhow::Result<()> {
         let id = self.0.next_id.fetch_add(1, Ordering::Relaxed);
         let server = Server::start(&self.0.region, &self.0.spec, &self.0.certificate, id, address)?;
-        (self.0.plugged_in)()?;
         let primary = self.state().primary.clone();
-        server.follow(&primary.address().to_string(), true)?;
-        server.catch_up_with(&primary)?;
+        let followed = (self.0.plugged_in)()
+            .and_then(|()| server.follow(&primary.address().to_string(), true))
+            .and_then(|()| server.catch_up_with(&primary));
+        if let Err(err) = followed {
+            server.remove()?;
+            return Err(err);
+        }
         self.state().standby = Some(server);
         self.note("the standby is in step");
         Ok(())

@@ -43,8 +43,16 @@ impl Server {
             .file("/etc/systemd/system/mariadb.service.d/lamp.conf", START, 0o644)
             // Not a secret to anybody who is on this machine: it is the database's.
             .file(&format!("{dir}/server.pem"), pem, 0o644)
-            .boot()?;
-        Ok(Server { machine })
+            .create()?;
+        let server = Server { machine };
+        match server.machine.start().and_then(|()| server.machine.wait_until_running()) {
+            Ok(()) => Ok(server),
+            Err(err) => {
+                // Its name and address must be free for the next attempt.
+                server.remove()?;
+                Err(err)
+            }
+        }
     }
 
     pub(super) fn address(&self) -> Ipv4Addr {

@@ -134,7 +134,9 @@ fn pivot(root: &Path) -> anyhow::Result<()> {
     nix::unistd::pivot_root(root, &old).context("moving to the instance's root")?;
     nix::unistd::chdir("/").context("moving to the instance's root")?;
     umount2("/run/.old", MntFlags::MNT_DETACH).context("leaving the region's root")?;
-    fs::remove_dir("/run/.old").context("leaving the region's root")
+    fs::remove_dir("/run/.old").context("leaving the region's root")?;
+    // As on a machine: what is mounted later is seen by services that have mounts of their own.
+    remount("/", MsFlags::MS_REC | MsFlags::MS_SHARED)
 }
 
 fn make_dir(path: &Path) -> anyhow::Result<()> {

@@ -20,6 +20,10 @@ pub(crate) const INTERNET: &str = "internet";
 /// Rules come after the kernel's own, which know every address inside.
 const PREFERENCE: u32 = 33000;
 
+/// What the router itself says, such as a name to the operator, finds its way whatever the subnets' tables are.
+const OWN: u32 = 999;
+const OWN_PREFERENCE: u32 = 32900;
+
 /// What was applied last, so that the next time can take it back.
 #[derive(Default)]
 pub(super) struct Router {
@@ -33,7 +37,9 @@ pub(super) fn connect_internet() -> anyhow::Result<()> {
     network::ip(&format!(
         "link add gateway type veth peer name vpc netns {INTERNET}\n\
          addr add {INSIDE}/30 dev gateway\nlink set gateway up\n\
-         route add default via {OUTSIDE} dev gateway\n"
+         route add default via {OUTSIDE} dev gateway\n\
+         route add default via {OUTSIDE} dev gateway table {OWN}\n\
+         rule add pref {OWN_PREFERENCE} iif lo lookup {OWN}\n"
     ))?;
     super::within(&path, || {
         network::sysctl("ip_forward", "1")?;

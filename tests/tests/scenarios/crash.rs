@@ -11,7 +11,7 @@ fn moments(calls: usize) -> Vec<usize> {
         return some.split(',').filter_map(|it| it.parse().ok()).collect();
     }
     let all = std::env::var_os("LAMP_CRASH_ALL").is_some();
-    (1..=calls).filter(|it| all || it % 16 == 3 || *it <= 2 || calls - it < 2).collect()
+    (1..=calls).filter(|it| all || it % 32 == 3 || *it == 1 || *it == calls).collect()
 }
 
 #[test]
@@ -61,11 +61,17 @@ fn a_down_killed_after_any_change_can_be_built_again_and_taken_down() {
 /// The next `up` reaches the undisturbed state, and the next `down` an empty account; otherwise what went wrong.
 fn finish(lab: &Lab, context: &str, want: &scenarios::lab::Undisturbed) -> Option<String> {
     eprintln!("{context}");
+    lab.free_addresses();
     let up = lab.lamp("--on aws up --yes");
     if up.code != Some(0) {
         return Some(format!("{context}: the next up: {up}"));
     }
-    let differs = lab.snapshot().differs(&want.snapshot);
+    let mut differs = lab.snapshot().differs(&want.snapshot);
+    // A dead run's lock is no part of the stack; who next changes something takes it over.
+    differs.retain(|it| !it.starts_with("+ parameter /lamp/lab-vpc/lock"));
+    // A host goes on when the image is gone that it was made from, and an image when its first host is.
+    let origins = ["ImageId", "SourceInstanceId", "Description: \"Created by CreateImage"];
+    differs.retain(|it| !context.starts_with("down") || !origins.iter().any(|origin| it.contains(origin)));
     if !differs.is_empty() {
         return Some(format!("{context}: not as undisturbed:\n{}", differs.join("\n")));
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 type Drift = (&'static str, &'static str, fn(&Account, &Snapshot));
 
 const DRIFTS: &[Drift] = &[
-    ("a route is gone", "private-subnet-a1-rt", |hand, seen| {
+    ("a route is gone", "route-table/private-subnet-a1-rt", |hand, seen| {
         let table = &seen.one("route-table", "route-table/private-subnet-a1-rt")["RouteTableId"];
         hand.call(
             "ec2",
@@ -16,26 +16,26 @@ const DRIFTS: &[Drift] = &[
             json!({ "RouteTableId": table, "DestinationCidrBlock": "0.0.0.0/0" }),
         );
     }),
-    ("a route leads elsewhere", "private-subnet-c1-rt", |hand, seen| {
+    ("a route leads elsewhere", "route-table/private-subnet-c1-rt", |hand, seen| {
         let table = &seen.one("route-table", "route-table/private-subnet-c1-rt")["RouteTableId"];
         let nat = &seen.one("nat-gateway", "nat-gw-a1")["NatGatewayId"];
         let route =
             json!({ "RouteTableId": table, "DestinationCidrBlock": "0.0.0.0/0", "NatGatewayId": nat });
         hand.call("ec2", "replace_route", route);
     }),
-    ("a rule is gone", "lab-vpc-rds-sg", |hand, seen| {
+    ("a rule is gone", "security-group/rds-sg", |hand, seen| {
         let group = seen.all("security-group").iter().find(|it| it["GroupName"] == "lab-vpc-rds-sg").unwrap();
         let rules = json!({ "GroupId": group["GroupId"], "IpPermissions": group["IpPermissions"] });
         hand.call("ec2", "revoke_security_group_ingress", rules);
     }),
-    ("a rule is added", "private-ec2-sg", |hand, seen| {
+    ("a rule is added", "security-group/private-ec2-sg", |hand, seen| {
         let group = seen.all("security-group").iter().find(|it| it["GroupName"] == "private-ec2-sg").unwrap();
         let rule = json!({
             "GroupId": group["GroupId"], "IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "CidrIp": "0.0.0.0/0",
         });
         hand.call("ec2", "authorize_security_group_ingress", rule);
     }),
-    ("a tag is changed", "public-subnet-a1", |hand, seen| {
+    ("a tag is changed", "subnet/public-subnet-a1", |hand, seen| {
         let id = &seen.one("subnet", "public-subnet-a1")["SubnetId"];
         hand.call(
             "ec2",
@@ -47,7 +47,7 @@ const DRIFTS: &[Drift] = &[
         let id = &seen.all("mount-target")[0]["MountTargetId"];
         hand.call("efs", "delete_mount_target", json!({ "MountTargetId": id }));
     }),
-    ("the scaling group is too small", "scaling-group", |hand, _| {
+    ("the scaling group is too small", "scaling-group/asg", |hand, _| {
         let size = json!({ "AutoScalingGroupName": "lab-vpc-asg", "MinSize": 1, "MaxSize": 3 });
         hand.call("autoscaling", "update_auto_scaling_group", size);
     }),
@@ -55,19 +55,19 @@ const DRIFTS: &[Drift] = &[
         let it = json!({ "AutoScalingGroupName": "lab-vpc-asg", "ScalingProcesses": ["AZRebalance"] });
         hand.call("autoscaling", "suspend_processes", it);
     }),
-    ("the policy is gone", "lab-policy-01", |hand, _| {
+    ("the policy is gone", "scaling-policy/lab-policy-01", |hand, _| {
         let it = json!({ "AutoScalingGroupName": "lab-vpc-asg", "PolicyName": "lab-policy-01" });
         hand.call("autoscaling", "delete_policy", it);
     }),
-    ("a host is terminated", "private-ec2-c1", |hand, seen| {
+    ("a host is terminated", "instance/private-ec2-c1", |hand, seen| {
         let id = &seen.one("instance", "instance/private-ec2-c1")["InstanceId"];
         hand.call("ec2", "terminate_instances", json!({ "InstanceIds": [id] }));
     }),
-    ("a host is stopped", "public-ec2-c1", |hand, seen| {
+    ("a host is stopped", "instance/public-ec2-c1", |hand, seen| {
         let id = &seen.one("instance", "instance/public-ec2-c1")["InstanceId"];
         hand.call("ec2", "stop_instances", json!({ "InstanceIds": [id] }));
     }),
-    ("an address is detached", "public-ec2-a1", |hand, seen| {
+    ("an address is detached", "address-association/eip-public-ec2-a1", |hand, seen| {
         let id = &seen.one("elastic-ip", "eip-public-ec2-a1")["AssociationId"];
         hand.call("ec2", "disassociate_address", json!({ "AssociationId": id }));
     }),
@@ -78,7 +78,7 @@ const DRIFTS: &[Drift] = &[
             json!({ "ListenerArn": seen.all("listener")[0]["ListenerArn"] }),
         );
     }),
-    ("a target is deregistered", "tg", |hand, seen| {
+    ("a target is deregistered", "target/public-ec2", |hand, seen| {
         let group =
             seen.all("target-group").iter().find(|it| it["TargetGroupName"] == "lab-vpc-alb-public-tg");
         let group = group.unwrap();
@@ -89,42 +89,42 @@ const DRIFTS: &[Drift] = &[
             json!({ "TargetGroupArn": group["TargetGroupArn"], "Targets": target }),
         );
     }),
-    ("the health check is changed", "tg", |hand, seen| {
+    ("the health check is changed", "target-group/alb-asg-tg", |hand, seen| {
         let group =
             seen.all("target-group").iter().find(|it| it["TargetGroupName"] == "lab-vpc-alb-asg-tg").unwrap();
         let check = json!({ "TargetGroupArn": group["TargetGroupArn"], "HealthCheckPath": "/odd" });
         hand.call("elbv2", "modify_target_group", check);
     }),
-    ("the replica is gone", "lab-vpc-rds-rr", |hand, _| {
+    ("the replica is gone", "replica/rds-rr", |hand, _| {
         let it = json!({ "DBInstanceIdentifier": "lab-vpc-rds-rr", "SkipFinalSnapshot": true });
         hand.call("rds", "delete_db_instance", it);
     }),
-    ("the backups are shortened", "lab-vpc-rds", |hand, _| {
+    ("the backups are shortened", "db-instance/rds", |hand, _| {
         let it = json!({ "DBInstanceIdentifier": "lab-vpc-rds", "BackupRetentionPeriod": 1, "ApplyImmediately": true });
         hand.call("rds", "modify_db_instance", it);
     }),
-    ("the role's policy is gone", "role", |hand, seen| {
+    ("the role's policy is gone", "role/host", |hand, seen| {
         let role =
             seen.all("role").iter().find(|it| it["Inline"].as_object().is_some_and(|it| !it.is_empty()));
         let role = role.expect("a role with an inline policy");
         let policy = role["Inline"].as_object().unwrap().keys().next().unwrap();
         hand.call("iam", "delete_role_policy", json!({ "RoleName": role["RoleName"], "PolicyName": policy }));
     }),
-    ("a parameter says something else", "parameter", |hand, _| {
+    ("a parameter says something else", "parameter/db/endpoint", |hand, _| {
         let it = json!({ "Name": "/lamp/lab-vpc/db/endpoint", "Value": "odd", "Overwrite": true, "Type": "String" });
         hand.call("ssm", "put_parameter", it);
     }),
-    ("a bucket is public", "bucket", |hand, seen| {
+    ("a bucket is public", "bucket/site", |hand, seen| {
         let name =
             &seen.all("bucket").iter().find(|it| it["Name"].to_string().contains("site")).unwrap()["Name"];
         hand.call("s3", "delete_public_access_block", json!({ "Bucket": name }));
     }),
-    ("a bucket's policy is gone", "bucket", |hand, seen| {
+    ("a bucket's policy is gone", "bucket-policy/site", |hand, seen| {
         let name =
             &seen.all("bucket").iter().find(|it| it["Name"].to_string().contains("site")).unwrap()["Name"];
         hand.call("s3", "delete_bucket_policy", json!({ "Bucket": name }));
     }),
-    ("a page is gone", "site", |hand, seen| {
+    ("a page is gone", "site-content/site", |hand, seen| {
         let bucket = seen.all("bucket").iter().find(|it| it["Name"].to_string().contains("site")).unwrap();
         hand.call(
             "s3",

@@ -83,7 +83,13 @@ fn every_service_gets_its_errors_in_its_own_words() {
             "ThrottlingException",
             "AccessDeniedException",
         ),
-        ("elasticfilesystem:*", "efs", "describe_file_systems", "TooManyRequests", "AccessDeniedException"),
+        (
+            "elasticfilesystem:*",
+            "efs",
+            "describe_file_systems",
+            "ThrottlingException",
+            "AccessDeniedException",
+        ),
         ("s3:ListBuckets", "s3", "list_buckets", "SlowDown", "AccessDenied"),
         ("cloudfront:*", "cloudfront", "list_distributions", "Throttling", "AccessDenied"),
     ] {

@@ -97,6 +97,6 @@ fn a_host_drains_for_an_hour_at_most() {
         (2, 24),
         "balancers.deregistration_delay = 3601",
         "is not between 0 and 3600",
-        "write a number from 0 to 3600, such as 60",
+        "write a number from 0 to 3600, such as 300",
     );
 }

@@ -35,6 +35,7 @@ impl AnyNode for Posing {
 /// The copy; the toy cloud's things will take as long as AWS's usually do.
 pub(crate) fn posing(stack: &Stack) -> Stack {
     let mut copy = empty();
+    copy.name = stack.name.clone();
     for node in &stack.nodes {
         let real = node.resource.kind();
         let mut kind = Kind::of::<Toy<false>>();

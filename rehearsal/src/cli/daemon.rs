@@ -1,0 +1,187 @@
+//! The cloud in the background, and the line to it.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+
+use super::Breakable;
+use crate::cloud::{Cloud, Options, Status};
+use crate::forward::Forward;
+use crate::state::State;
+use crate::wire::{Place, Service};
+
+/// What a process that was started again needs to know to be the cloud.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Background {
+    pub(super) state: PathBuf,
+    pub(super) port: u16,
+    pub(super) clock: u32,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Order {
+    Status,
+    Stop,
+    Locate { host: String },
+    Internet,
+    Console { host: String },
+    Logs,
+    Open { balancer: String, port: u16 },
+    Break { what: Breakable, name: Option<String>, seconds: Option<u64>, broken: bool },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Answer {
+    Done,
+    Status { endpoint: String, status: Box<Status> },
+    Located { socket: PathBuf, place: Place },
+    Text(String),
+}
+
+fn socket(state: &State) -> PathBuf {
+    state.dir().join("cloud.sock")
+}
+
+pub(super) fn log(state: &State) -> anyhow::Result<PathBuf> {
+    fs::create_dir_all(state.dir()).with_context(|| format!("making {}", state.dir().display()))?;
+    Ok(state.dir().join("cloud.log"))
+}
+
+/// One order, one answer.
+pub(super) fn ask(state: &State, order: &Order) -> anyhow::Result<Answer> {
+    let line = UnixStream::connect(socket(state))
+        .context("no rehearsal cloud runs; `lamp rehearsal start` starts it")?;
+    let mut text = serde_json::to_string(order)?;
+    text.push('\n');
+    (&line).write_all(text.as_bytes()).context("talking to the cloud")?;
+    let mut said = String::new();
+    BufReader::new(&line).read_line(&mut said).context("listening to the cloud")?;
+    let answer: Result<Answer, String> = serde_json::from_str(&said).context("the cloud hung up")?;
+    answer.map_err(anyhow::Error::msg)
+}
+
+/// Until the cloud's process has let go of its lock.
+pub(super) fn wait_until_gone(state: &State) -> anyhow::Result<()> {
+    let began = Instant::now();
+    while lock(state).is_err() {
+        if began.elapsed() > Duration::from_secs(60) {
+            bail!("the cloud does not end; see {}", log(state)?.display());
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+/// Held by the one cloud of this state.
+fn lock(state: &State) -> anyhow::Result<Flock<File>> {
+    let path = state.dir().join("cloud.lock");
+    let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock)
+        .map_err(|_| anyhow::anyhow!("a rehearsal cloud runs already"))
+}
+
+impl Background {
+    /// Runs the cloud until somebody stops it.
+    pub(crate) fn run(self) -> anyhow::Result<i32> {
+        let _ = nix::unistd::setsid();
+        let state = State::at(self.state);
+        let _lock = lock(&state)?;
+        let path = socket(&state);
+        let _ = fs::remove_file(&path);
+        let options =
+            Options { state: state.clone(), port: self.port, clock: self.clock, ..Options::default() };
+        let cloud = Arc::new(Cloud::start(options)?);
+        let listener =
+            UnixListener::bind(&path).with_context(|| format!("listening at {}", path.display()))?;
+        let mut opened = Vec::new();
+        for line in listener.incoming().flatten() {
+            let mut text = String::new();
+            let read = BufReader::new(&line).read_line(&mut text);
+            let Ok(order) = read.map_err(anyhow::Error::new).and_then(|_| Ok(serde_json::from_str(&text)?))
+            else {
+                continue;
+            };
+            let is_stop = matches!(order, Order::Stop);
+            let answer = serve(&cloud, order, &mut opened).map_err(|err| format!("{err:#}"));
+            let text = serde_json::to_string(&answer)? + "\n";
+            let _ = (&line).write_all(text.as_bytes());
+            if is_stop {
+                break;
+            }
+        }
+        let _ = fs::remove_file(&path);
+        Ok(0)
+    }
+}
+
+fn serve(
+    cloud: &Arc<Cloud>,
+    order: Order,
+    opened: &mut Vec<(String, u16, Forward)>,
+) -> anyhow::Result<Answer> {
+    let socket = cloud.region().dir().join("ctl");
+    Ok(match order {
+        Order::Status => Answer::Status { endpoint: cloud.endpoint(), status: Box::new(cloud.status()) },
+        Order::Stop => Answer::Done,
+        Order::Locate { host } => {
+            let place = Place::Named(cloud.host(&host)?.name().to_owned());
+            Answer::Located { socket, place }
+        }
+        Order::Internet => Answer::Located { socket, place: Place::Internet },
+        Order::Console { host } => Answer::Text(cloud.host(&host)?.console()?),
+        Order::Logs => {
+            let path = cloud.region().dir().join("calls.log");
+            Answer::Text(fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?)
+        }
+        Order::Open { balancer, port } => {
+            let known = opened.iter().find(|it| it.0 == balancer && it.1 == port).map(|it| it.2.url());
+            Answer::Text(match known {
+                Some(url) => url,
+                None => {
+                    let forward = cloud.open(&balancer, port)?;
+                    let url = forward.url();
+                    opened.push((balancer, port, forward));
+                    url
+                }
+            })
+        }
+        Order::Break { what, name, seconds, broken } => {
+            let name = name.unwrap_or_default();
+            break_it(cloud, what, &name, broken)?;
+            if let (Some(seconds), true) = (seconds, broken) {
+                let cloud = Arc::downgrade(cloud);
+                thread::spawn(move || {
+                    thread::sleep(Duration::from_secs(seconds));
+                    if let Some(cloud) = cloud.upgrade() {
+                        let _ = break_it(&cloud, what, &name, false);
+                    }
+                });
+            }
+            Answer::Done
+        }
+    })
+}
+
+/// What was killed cannot be mended: the cloud or its operator replaces it.
+fn break_it(cloud: &Cloud, what: Breakable, name: &str, broken: bool) -> anyhow::Result<()> {
+    match (what, broken) {
+        (Breakable::Instance, true) => cloud.host(name)?.kill(),
+        (Breakable::Zone, true) => cloud.kill_zone(name),
+        (Breakable::Database, true) => {
+            cloud.database(name).with_context(|| format!("there is no database {name}"))?.kill_primary()
+        }
+        (Breakable::Instance | Breakable::Zone | Breakable::Database, false) => Ok(()),
+        (Breakable::Filesystem, _) => cloud.link_file_system(name, !broken),
+        (Breakable::Metadata, _) => cloud.region().break_service(Service::Metadata, broken),
+        (Breakable::Names, _) => cloud.region().break_service(Service::Names, broken),
+        (Breakable::Link, _) => cloud.host(name)?.link(!broken),
+    }
+}

@@ -1,0 +1,54 @@
+//! `lamp rehearsal …` as an operator types it.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+use clap::Parser;
+use rehearsal::State;
+use rehearsal::cli::Command;
+
+#[derive(Parser)]
+struct Lamp {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The exit code and what was printed, or the error.
+fn lamp(state: &State, words: &str) -> Result<(i32, String), String> {
+    let words = ["lamp-rehearsal"].into_iter().chain(words.split(' '));
+    let command = Lamp::try_parse_from(words).map_err(|err| err.to_string())?.command;
+    let mut out = Vec::new();
+    let code = command.run(state, &mut out).map_err(|err| format!("{err:#}"))?;
+    Ok((code, String::from_utf8(out).unwrap()))
+}
+
+#[test]
+fn the_cloud_starts_once_answers_and_stops_without_a_trace() {
+    // Images are shared with the other tests; the cloud's own socket and lock are not.
+    let shared = State::from_env();
+    let dir = tempfile::tempdir_in(shared.dir()).unwrap();
+    for it in ["images", "packages"] {
+        std::fs::create_dir_all(shared.dir().join(it)).unwrap();
+        std::os::unix::fs::symlink(shared.dir().join(it), dir.path().join(it)).unwrap();
+    }
+    let state = State::at(dir.path());
+    let err = lamp(&state, "status").unwrap_err();
+    assert!(err.contains("`lamp rehearsal start` starts it"), "{err}");
+    let (code, said) = lamp(&state, "start --port 0").unwrap();
+    assert!(code == 0 && said.contains("AWS_ENDPOINT_URL=http://127.0.0.1:"), "{said}");
+    // Twice is harmless.
+    assert_eq!(lamp(&state, "start --port 0").unwrap(), (0, said));
+    let (code, said) = lamp(&state, "status").unwrap();
+    assert!(code == 0 && said.starts_with("interface  http://127.0.0.1:"), "{said}");
+    assert!(lamp(&state, "status --json").unwrap().1.contains("\"instances\": {}"));
+    assert_eq!(lamp(&state, "curl -sf -o /dev/null http://198.51.100.1:4566/moto-api/").unwrap().0, 0);
+    assert!(lamp(&state, "exec nobody true").unwrap_err().contains("there is no host nobody"));
+    assert!(lamp(&state, "open nothing").unwrap_err().contains("there is no load balancer nothing"));
+    assert!(lamp(&state, "break database none").unwrap_err().contains("there is no database none"));
+    assert!(lamp(&state, "break link").unwrap_err().contains("NAME"));
+    assert_eq!(lamp(&state, "break metadata --for 1").unwrap().0, 0);
+    let region = std::fs::read_dir(dir.path().join("regions")).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(lamp(&state, "stop").unwrap(), (0, "the cloud is gone\n".to_owned()));
+    assert!(!region.exists());
+    assert!(lamp(&state, "status").is_err());
+    assert_eq!(lamp(&state, "doctor").unwrap().0, 0);
+}
