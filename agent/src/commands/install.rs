@@ -33,10 +33,13 @@ pub async fn install(host: &Host, asked: cli::Install) -> anyhow::Result<()> {
     os::detect(host)?;
     let mut settings = Settings::new(&asked.region, &asked.stack);
     settings.endpoint = asked.endpoint;
-    settings.index_php = !asked.no_index_php;
+    // What was set by hand on a host of this stack stays.
+    let before = Settings::load(host).ok().filter(|it| it.stack == settings.stack);
+    settings.index_php = !asked.no_index_php && before.as_ref().is_none_or(|it| it.index_php);
     // Copied, since user data may remove its own files.
     settings.ca_bundle = copied(host, asked.ca_bundle.as_deref(), CA_BUNDLE)?;
     settings.db_ca = copied(host, asked.db_ca.as_deref(), DB_CA)?;
+    settings.db_ca = settings.db_ca.or(before.and_then(|it| it.db_ca));
     settings.check()?;
 
     let renewed = place(host)?;
@@ -53,16 +56,24 @@ pub async fn install(host: &Host, asked: cli::Install) -> anyhow::Result<()> {
     }
     // Without waiting: user data runs inside the boot that these jobs may be ordered after.
     host.run(&["systemctl", "start", "--no-block", "lampd-page.socket"], LIMIT).await?;
-    let verb = if renewed || moved { "restart" } else { "start" };
-    host.run(&["systemctl", verb, "--no-block", "lampd.service"], LIMIT).await?;
-    let verb = if renewed { "restart" } else { "start" };
-    host.run(&["systemctl", verb, "--no-block", "lampd-page.service"], LIMIT).await?;
+    for (unit, anew) in [("lampd.service", renewed || moved), ("lampd-page.service", renewed)] {
+        let verb = if anew || runs_another(host, unit).await { "restart" } else { "start" };
+        host.run(&["systemctl", verb, "--no-block", unit], LIMIT).await?;
+    }
     tracing::info!(
         "installed for stack {} in {}; `lampd status` shows how it goes",
         settings.stack,
         settings.region
     );
     Ok(())
+}
+
+/// Whether a service runs a program that is no longer the installed one: user data replaces the file by itself.
+async fn runs_another(host: &Host, unit: &str) -> bool {
+    let shown = host.run(&["systemctl", "show", "-p", "MainPID", "--value", unit], LIMIT).await;
+    let Ok(pid) = shown.map(|it| it.trim().to_owned()) else { return false };
+    let running = std::fs::read_link(format!("/proc/{pid}/exe"));
+    running.is_ok_and(|it| it != std::path::Path::new(BINARY))
 }
 
 /// Program and units, without settings; whether anything was new.
