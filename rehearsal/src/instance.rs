@@ -10,116 +10,23 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use crate::command::{self, Output, order};
-use crate::image::{CLOUD_INIT_OFF, Image};
+use crate::image::Image;
 use crate::metadata::Metadata;
 use crate::region::Region;
-use crate::wire::{Answer, Ask, InstanceSpec, Phase, Place, Signal, State};
+use crate::wire::{Answer, Ask, Phase, Place, Signal, State};
 
 /// How long a boot may take on a busy machine.
 const BOOT: Duration = Duration::from_secs(180);
 /// How long a command may take unless said otherwise.
 const COMMAND: Duration = Duration::from_secs(300);
 
-/// What an instance shall be.
-pub struct Builder {
-    region: Region,
-    name: String,
-    image: Image,
-    address: Option<Ipv4Addr>,
-    cpu: Option<f64>,
-    files: Vec<(String, Vec<u8>, u32)>,
-    metadata: Option<Metadata>,
-}
-
-impl Builder {
-    pub(crate) fn new(region: &Region, name: &str) -> Builder {
-        let (region, name) = (region.clone(), name.to_owned());
-        Builder {
-            region,
-            name,
-            image: Image::plain(),
-            address: None,
-            cpu: None,
-            files: Vec::new(),
-            metadata: None,
-        }
-    }
-
-    /// What is on its disk; [`Image::plain`] if nothing is said.
-    #[must_use]
-    pub fn image(mut self, image: Image) -> Builder {
-        self.image = image;
-        self
-    }
-
-    /// Its address, in 10.1.0.0/16; a free one in 10.1.3.0/24 if nothing is said.
-    #[must_use]
-    pub fn address(mut self, address: Ipv4Addr) -> Builder {
-        self.address = Some(address);
-        self
-    }
-
-    /// At most this share of one processor.
-    #[must_use]
-    pub fn cpu(mut self, share: f64) -> Builder {
-        self.cpu = Some(share);
-        self
-    }
-
-    /// A file that is there before it boots.
-    #[must_use]
-    pub fn file(mut self, path: &str, content: impl Into<Vec<u8>>, mode: u32) -> Builder {
-        self.files.push((path.to_owned(), content.into(), mode));
-        self
-    }
-
-    /// Gives it a metadata service, and lets cloud-init run what that says.
-    #[must_use]
-    pub fn metadata(mut self, it: Metadata) -> Builder {
-        self.metadata = Some(it);
-        self
-    }
-
-    /// Makes it without starting it. The image is built first if this machine does not have it yet.
-    ///
-    /// # Errors
-    /// If the name or the address is taken, or the image cannot be built.
-    pub fn create(self) -> anyhow::Result<Instance> {
-        let layers = self.image.layers(self.region.state())?;
-        let address = self.address.unwrap_or_else(|| self.region.free_address());
-        let spec = InstanceSpec { name: self.name.clone(), address, layers: layers.clone(), cpu: self.cpu };
-        self.region.ask(Ask::Create(spec))?;
-        let it = Instance { region: self.region, name: self.name, address, layers };
-        if let Some(metadata) = self.metadata {
-            it.describe(metadata)?;
-            let path = CLOUD_INIT_OFF.to_owned();
-            it.region.ask(Ask::Erase { name: it.name.clone(), path })?;
-        }
-        for (path, content, mode) in self.files {
-            it.put(&path, &content, mode)?;
-        }
-        Ok(it)
-    }
-
-    /// Makes it, starts it, and waits until all its services run.
-    ///
-    /// # Errors
-    /// As [`Builder::create`], and if a service of it fails.
-    pub fn boot(self) -> anyhow::Result<Instance> {
-        let it = self.create()?;
-        it.start()?;
-        it.wait_until_running()?;
-        Ok(it)
-    }
-}
-
 /// A machine in a region.
 #[derive(Clone)]
 pub struct Instance {
-    region: Region,
-    name: String,
-    address: Ipv4Addr,
-    layers: Vec<PathBuf>,
+    pub(crate) region: Region,
+    pub(crate) name: String,
+    pub(crate) address: Ipv4Addr,
+    pub(crate) layers: Vec<PathBuf>,
 }
 
 impl Instance {
@@ -134,6 +41,10 @@ impl Instance {
     /// The region that it is in.
     pub fn region(&self) -> &Region {
         &self.region
+    }
+
+    pub(crate) fn erase(&self, path: &str) -> anyhow::Result<()> {
+        self.region.ask(Ask::Erase { name: self.name.clone(), path: path.to_owned() }).map(drop)
     }
 
     /// Changes what the metadata service tells it.

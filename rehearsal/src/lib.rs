@@ -12,6 +12,7 @@
 
 mod authority;
 mod balancer;
+mod builder;
 mod cgroups;
 pub mod cli;
 mod cloud;
@@ -35,6 +36,7 @@ mod wire;
 
 pub use authority::{Authority, Certificate};
 pub use balancer::{Balancer, BalancerSpec, Check, Health, Listener, PathRule, TargetGroup, TargetState};
+pub use builder::Builder;
 pub use cloud::{Cloud, Fault, FaultKind, Options, Status};
 pub use command::{Output, Running};
 pub use database::{Database, DatabaseEvent, DatabaseSpec};
@@ -42,7 +44,7 @@ pub use doctor::{Finding, doctor};
 pub use files::FileSystem;
 pub use forward::Forward;
 pub use image::Image;
-pub use instance::{Builder, Instance};
+pub use instance::Instance;
 pub use keeper::PACKAGES;
 pub use metadata::{Metadata, Role};
 pub use region::Region;

@@ -14,10 +14,10 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, bail};
 use nix::unistd::geteuid;
 
+use crate::builder::Builder;
 use crate::cgroups::Cgroups;
 use crate::command::{self, Output, Running};
 use crate::forward::Forward;
-use crate::instance::Builder;
 use crate::keeper::{self, Charge};
 use crate::packages::{self, Mirrors};
 use crate::roles::Role;

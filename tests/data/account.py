@@ -141,9 +141,13 @@ def balancing(region):
 
 def scaling(region):
     """Groups with their policies."""
+    groups = pages("autoscaling", "describe_auto_scaling_groups", "AutoScalingGroups", region)
+    names = {it["AutoScalingGroupName"] for it in groups}
+    policies = pages("autoscaling", "describe_policies", "ScalingPolicies", region)
     return {
-        "scaling-group": pages("autoscaling", "describe_auto_scaling_groups", "AutoScalingGroups", region),
-        "scaling-policy": pages("autoscaling", "describe_policies", "ScalingPolicies", region),
+        "scaling-group": groups,
+        # AWS removes a group's policies with it; moto forgets to.
+        "scaling-policy": [it for it in policies if it["AutoScalingGroupName"] in names],
         "alarm": pages("cloudwatch", "describe_alarms", "MetricAlarms", region),
     }
 

@@ -86,7 +86,10 @@ impl Ages {
         }
         let young = |id: &&str| self.is_younger(id, self.slow.invisible);
         let body = call.text.split_once('\n').map_or("", |it| it.1);
-        let id = body.split('&').filter_map(|it| it.split_once('=')).map(|it| it.1).find(young)?;
+        // A filter that matches nothing is no error.
+        let named =
+            body.split('&').filter_map(|it| it.split_once('=')).filter(|it| !it.0.starts_with("Filter"));
+        let id = named.map(|it| it.1).find(young)?;
         let code = LISTINGS.iter().find(|it| id.starts_with(it.2)).map_or("InvalidID", |it| it.3);
         Some((code, format!("The ID '{id}' does not exist")))
     }

@@ -85,8 +85,7 @@ fn a_database_begins_with_a_letter() {
         "[names]\ndatabase = \"1st-rds\"",
         (2, 12),
         r#"names.database = "1st-rds""#,
-        "AWS wants at most 63 lower-case letters, digits and single hyphens, with a letter first and no hyphen last \
-         (RDS would turn capitals into small letters)",
+        "AWS wants at most 63 lower-case letters, digits and single hyphens, with a letter first and no hyphen last (RDS would turn capitals into small letters)",
         "write other characters, or leave the key out for the name that derives",
     );
 }
@@ -97,8 +96,7 @@ fn a_database_has_no_capitals_since_rds_would_answer_another_name() {
         "[names]\ndatabase = \"Lab-RDS\"",
         (2, 12),
         r#"names.database = "Lab-RDS""#,
-        "AWS wants at most 63 lower-case letters, digits and single hyphens, with a letter first and no hyphen last \
-         (RDS would turn capitals into small letters)",
+        "AWS wants at most 63 lower-case letters, digits and single hyphens, with a letter first and no hyphen last (RDS would turn capitals into small letters)",
         "write other characters, or leave the key out for the name that derives",
     );
 }
@@ -109,8 +107,7 @@ fn a_database_has_no_two_hyphens_together() {
         "[names]\nreplica = \"lab--rr\"",
         (2, 11),
         r#"names.replica = "lab--rr""#,
-        "AWS wants at most 63 lower-case letters, digits and single hyphens, with a letter first and no hyphen last \
-         (RDS would turn capitals into small letters)",
+        "AWS wants at most 63 lower-case letters, digits and single hyphens, with a letter first and no hyphen last (RDS would turn capitals into small letters)",
         "write other characters, or leave the key out for the name that derives",
     );
 }
@@ -121,8 +118,7 @@ fn a_subnet_group_is_not_the_default() {
         "[names]\ndatabase_subnets = \"default\"",
         (2, 20),
         r#"names.database_subnets = "default""#,
-        "AWS wants at most 255 lower-case letters, digits, spaces and ._-, with a letter first, and not the word default \
-         (RDS would turn capitals into small letters)",
+        "AWS wants at most 255 lower-case letters, digits, spaces and ._-, with a letter first, and not the word default (RDS would turn capitals into small letters)",
         "write other characters, or leave the key out for the name that derives",
     );
 }
@@ -133,8 +129,7 @@ fn a_parameter_group_has_no_dot() {
         "[names]\ndatabase_parameters = \"mysql8.4\"",
         (2, 23),
         r#"names.database_parameters = "mysql8.4""#,
-        "AWS wants at most 255 lower-case letters, digits and single hyphens, with a letter first and no hyphen last \
-         (RDS would turn capitals into small letters)",
+        "AWS wants at most 255 lower-case letters, digits and single hyphens, with a letter first and no hyphen last (RDS would turn capitals into small letters)",
         "write other characters, or leave the key out for the name that derives",
     );
 }

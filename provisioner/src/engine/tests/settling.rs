@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{failure, outcome, small_lab};
 use crate::engine::{
     Action, Outcome, Ref, Stop, What, clock,
-    toys::{Precious, Toy, cloud, down, empty, planned, play, timed, up, up_until},
+    toys::{Precious, Toy, cloud, down, empty, hasty, planned, play, timed, up, up_until},
 };
 
 fn one(size: u32) -> crate::engine::Stack {
@@ -91,6 +91,18 @@ fn a_new_thing_that_listings_do_not_show_yet_is_waited_for() {
         cloud(|it| it.shows_after = Duration::from_secs(20));
         assert!(up(&one(1)).await.is_ok());
         assert_eq!(cloud(|it| it.calls.clone()), ["create it", "configure it"]);
+    });
+}
+
+#[test]
+fn what_is_used_before_a_listing_shows_it_is_seen_and_finished_in_the_end() {
+    play(async {
+        let s = hasty(&small_lab());
+        cloud(|it| it.shows_after = Duration::from_secs(20));
+        let (took, report) = timed(up(&s)).await;
+        assert!(report.is_ok(), "{report:?}");
+        assert!(took < Duration::from_secs(40), "nothing waited for a listing but the end: {took:?}");
+        assert!(planned(&s).await.is_empty());
     });
 }
 

@@ -7,7 +7,7 @@ mod posing;
 
 pub(crate) use cloud::cloud;
 pub(crate) use kind::{Precious, Toy};
-pub(crate) use posing::posing;
+pub(crate) use posing::{hasty, posing};
 
 use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 

@@ -34,14 +34,26 @@ impl AnyNode for Posing {
 
 /// The copy; the toy cloud's things will take as long as AWS's usually do.
 pub(crate) fn posing(stack: &Stack) -> Stack {
+    copied(stack, false)
+}
+
+/// A copy whose things are used as soon as they are made, before any listing has shown them.
+pub(crate) fn hasty(stack: &Stack) -> Stack {
+    copied(stack, true)
+}
+
+fn copied(stack: &Stack, hasty: bool) -> Stack {
     let mut copy = empty();
     copy.name = stack.name.clone();
     for node in &stack.nodes {
         let real = node.resource.kind();
         let mut kind = Kind::of::<Toy<false>>();
         (kind.name, kind.usually, kind.patience) = (real.name, real.usually, real.patience);
+        kind.usable_at_once = hasty || real.usable_at_once;
+        let size = node.resource.fields().get("size").and_then(Json::as_u64).unwrap_or_default();
+        let size = u32::try_from(size).unwrap_or_default();
         let needs = node.needs.iter().map(|it| Ref::node(*it)).collect::<Vec<_>>();
-        let resource = Box::new(Posing { kind, toy: Toy::from((0, needs)) });
+        let resource = Box::new(Posing { kind, toy: Toy::from((size, needs)) });
         cloud(|it| it.ready_after.insert(node.name.clone(), real.usually));
         let (name, needs, tags) = (node.name.clone(), node.needs.clone(), node.tags.clone());
         copy.nodes.push(Node { name, resource, needs, tags });
