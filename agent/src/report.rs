@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::{
     converge::State,
     feed::{Feed, Status},
-    source::Source,
+    source::{Source, UNREACHABLE},
 };
 
 /// The store takes three writes a second from the whole account: one host at most every ten seconds, and a fleet
@@ -54,6 +54,8 @@ fn shortened(feed: &Feed, versions: &BTreeMap<String, String>, words: usize) -> 
     });
     let failed = feed.steps.iter().find(|(_, it)| it.state == State::Failed);
     let failed = failed.and_then(|(name, it)| Some(format!("{name}: {}", short(it.words.as_ref()?))));
+    // That the store was away for a moment is no news by the time it can be told.
+    let trouble = feed.trouble.as_deref().filter(|it| !it.starts_with(UNREACHABLE));
     let mut all: BTreeMap<&str, &str> = versions.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     all.insert("lampd", &feed.agent_version);
     all.insert("os", &feed.os);
@@ -61,7 +63,7 @@ fn shortened(feed: &Feed, versions: &BTreeMap<String, String>, words: usize) -> 
         generation: &feed.generation,
         converged: feed.converged,
         steps: steps.collect(),
-        last_error: failed.or_else(|| feed.trouble.as_deref().map(short)),
+        last_error: failed.or_else(|| trouble.map(short)),
         versions: all,
         zone: &feed.identity.zone,
         private_ip: &feed.identity.private_ip,
@@ -112,6 +114,14 @@ pub fn status(feed: &Feed, versions: &BTreeMap<String, String>) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_store_that_was_away_for_a_moment_changes_no_report() {
+        let mut feed = Feed::default();
+        let before = text(&feed, &BTreeMap::new());
+        feed.trouble = Some(format!("{UNREACHABLE} for x: timeout"));
+        assert_eq!(text(&feed, &BTreeMap::new()), before);
+    }
 
     #[test]
     fn long_errors_are_cut_until_the_report_fits_a_parameter() {

@@ -179,7 +179,8 @@ impl Source {
     }
 }
 
-const UNREACHABLE: &str = "asking the Parameter Store";
+/// How trouble begins that is the store's own absence.
+pub const UNREACHABLE: &str = "asking the Parameter Store";
 
 /// How long to wait until the next look.
 #[derive(Default)]

@@ -7,8 +7,11 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use aws_config::{BehaviorVersion, Region};
+use aws_sdk_autoscaling::types::LaunchTemplateSpecification;
 use aws_sdk_ec2::config::{Credentials, SharedCredentialsProvider};
-use aws_sdk_ec2::types::{DomainType, InstanceType, IpPermission, IpRange, UserIdGroupPair};
+use aws_sdk_ec2::types::{
+    DomainType, InstanceType, IpPermission, IpRange, RequestLaunchTemplateData, UserIdGroupPair,
+};
 use aws_sdk_elasticloadbalancingv2::types::{
     Action, ActionTypeEnum, Matcher, ProtocolEnum, TargetDescription,
 };
@@ -40,6 +43,7 @@ struct Aws {
     efs: aws_sdk_efs::Client,
     rds: aws_sdk_rds::Client,
     elb: aws_sdk_elasticloadbalancingv2::Client,
+    scaling: aws_sdk_autoscaling::Client,
 }
 
 impl Aws {
@@ -57,6 +61,7 @@ impl Aws {
             efs: aws_sdk_efs::Client::new(&sdk),
             rds: aws_sdk_rds::Client::new(&sdk),
             elb: aws_sdk_elasticloadbalancingv2::Client::new(&sdk),
+            scaling: aws_sdk_autoscaling::Client::new(&sdk),
         }
     }
 
@@ -293,6 +298,31 @@ fn the_lab_comes_true_serves_pages_survives_and_goes() {
         "{log}"
     );
     assert!(!log.contains("administrator"));
+
+    // A scaling group puts another in the place of an instance that dies.
+    runtime.block_on(async {
+        let data = RequestLaunchTemplateData::builder().image_id("ami-0870825cefcaafcc8").build();
+        let template = aws.ec2.create_launch_template().launch_template_name("lt").launch_template_data(data);
+        template.send().await.unwrap();
+        let template = LaunchTemplateSpecification::builder().launch_template_name("lt").build();
+        let group =
+            aws.scaling.create_auto_scaling_group().auto_scaling_group_name("asg").launch_template(template);
+        let group = group.min_size(1).max_size(1).desired_capacity(1).vpc_zone_identifier(&lab.private);
+        group.send().await.unwrap();
+    });
+    let scaled = || {
+        let others = cloud.status().instances.into_keys().filter(|it| !lab.instances.contains(it));
+        others
+            .filter(|it| cloud.instance(it).is_some_and(|it| it.exec(&["true"]).is_ok()))
+            .collect::<Vec<_>>()
+    };
+    wait_for(&cloud, "the group's instance runs", || scaled().len() == 1);
+    let first = scaled().remove(0);
+    cloud.instance(&first).unwrap().kill().unwrap();
+    wait_for(&cloud, "it is replaced", || scaled().len() == 1 && scaled()[0] != first);
+    let delete = aws.scaling.delete_auto_scaling_group().auto_scaling_group_name("asg").force_delete(true);
+    runtime.block_on(delete.send()).unwrap();
+    wait_for(&cloud, "the group is gone", || cloud.status().instances.len() == 2);
 
     // An image of a living host, with what was on its disk; and what is terminated goes.
     let living = cloud.instance(&lab.instances[1]).unwrap();

@@ -6,10 +6,12 @@ mod fresh;
 mod interfaces;
 mod known;
 mod once;
+mod patiently;
 mod retry;
 mod tags;
 
 pub use clients::{Aws, Connect, Settings};
 pub use error::{Error, Result};
 pub use fresh::follow_up;
+pub use patiently::patiently;
 pub use tags::{Tags, tag_value};

@@ -5,6 +5,7 @@ use super::{
     session::{Interrupt, take_lock},
 };
 use crate::{
+    aws::patiently,
     engine::{Seen, destroy},
     kinds::forget_host_reports,
     sweep::sweep,
@@ -65,10 +66,10 @@ async fn remove(
     let report = ui.watch(&forecast, async |events| destroy(all, kinds, aws, &events, &stop).await).await;
     ui.report(&report);
     if report.is_ok() {
-        forget_host_reports(aws).await?;
+        patiently(|| forget_host_reports(aws)).await?;
     }
     aws.look_again();
-    let left = sweep(c, aws, vpc.as_deref()).await?;
+    let left = patiently(|| sweep(c, aws, vpc.as_deref())).await?;
     let left = left.into_iter().map(|it| Leftover {
         what: it.service.to_owned(),
         id: it.id,

@@ -6,6 +6,7 @@ use anyhow::Context;
 
 use super::Session;
 use crate::{
+    aws::patiently,
     config::{Behind, Config},
     engine::Observed,
     kinds::{Distribution, LoadBalancer, all_target_health},
@@ -20,7 +21,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// Every target of the stack's groups.
 pub(super) async fn targets(session: &Session) -> anyhow::Result<Vec<TargetStatus>> {
     session.aws.look_again();
-    let all = all_target_health(&session.aws).await.map_err(anyhow::Error::from);
+    let all = patiently(|| all_target_health(&session.aws)).await.map_err(anyhow::Error::from);
     let all = all.context("asking for the targets' health")?;
     let status = |(group, it): (String, crate::kinds::TargetState)| TargetStatus {
         group,

@@ -9,6 +9,7 @@ use shared::tags::STACK;
 use super::{
     Resource, Seen,
     node::{erase, restore},
+    patience::Patience,
 };
 use crate::aws::{self, Aws, Tags};
 
@@ -56,6 +57,23 @@ impl Kind {
         let owner = |it: &Seen| it.tags.as_ref().and_then(|it| it.get(STACK)).cloned();
         seen.retain(|it| owner(it).is_none_or(|it| it == aws.stack));
         Ok(seen)
+    }
+
+    /// The same, repeated within `budget` where it fails for no lasting reason. What is listed may also be gone, or
+    /// not be known yet, when it is looked into.
+    pub(super) async fn read(&self, aws: &Aws, budget: Duration) -> aws::Result<Vec<Seen>> {
+        let mut patience = Patience::new(budget);
+        loop {
+            match self.list(aws).await {
+                Err(err)
+                    if (err.is_throttled() || err.is_ambiguous() || err.is_missing())
+                        && !patience.is_over() =>
+                {
+                    patience.back_off().await;
+                }
+                other => return other,
+            }
+        }
     }
 
     pub async fn delete(&self, seen: &Seen, aws: &Aws) -> aws::Result<()> {

@@ -1,6 +1,6 @@
 //! One look at the account: every kind read in bulk, all kinds at the same time.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use futures::future::join_all;
 use shared::tags::NAME;
@@ -16,13 +16,16 @@ pub struct Observed {
     pub claims: Vec<(String, Vec<String>)>,
 }
 
+/// How long a read that fails for no lasting reason is repeated: somebody waits for the answer.
+const BUDGET: Duration = Duration::from_secs(15);
+
 /// Reads all of `kinds`, whether or not the stack still has nodes of them.
 ///
 /// # Errors
 /// The first read that failed: half a picture would look like missing resources.
 pub async fn observe(kinds: &[Kind], stack: &Stack, aws: &Aws) -> aws::Result<Observed> {
     let mut observed = Observed::default();
-    for seen in join_all(kinds.iter().map(|it| it.list(aws))).await {
+    for seen in join_all(kinds.iter().map(|it| it.read(aws, BUDGET))).await {
         for it in seen? {
             observed.take(it, stack);
         }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::{sync::Mutex, time::Instant};
 
-use super::{Kind, Seen, clock::now, patience::Patience};
+use super::{Kind, Seen, clock::now};
 use crate::aws::{self, Aws};
 
 type Look = (Instant, Arc<Vec<Seen>>);
@@ -41,25 +41,10 @@ impl<'a> Reader<'a> {
         {
             return Ok(seen.clone());
         }
-        let mut patience = Patience::new(BUDGET);
-        loop {
-            // What another kind has read since will do.
-            let began = self.aws.look_again_since(since, now());
-            match kind.list(self.aws).await {
-                Ok(seen) => {
-                    let seen = Arc::new(seen);
-                    *last = Some((began, seen.clone()));
-                    return Ok(seen);
-                }
-                // What is listed may be gone, or not be known yet, when it is looked into.
-                Err(err)
-                    if (err.is_throttled() || err.is_ambiguous() || err.is_missing())
-                        && !patience.is_over() =>
-                {
-                    patience.back_off().await;
-                }
-                Err(err) => return Err(err),
-            }
-        }
+        // What another kind has read since will do.
+        let began = self.aws.look_again_since(since, now());
+        let seen = Arc::new(kind.read(self.aws, BUDGET).await?);
+        *last = Some((began, seen.clone()));
+        Ok(seen)
     }
 }

@@ -31,7 +31,6 @@ pub struct ScalingPolicy {
 
 impl Resource for ScalingPolicy {
     const KIND: &'static str = "scaling-policy";
-    const GOES_WITH: Option<&str> = Some("scaling-group");
     const USABLE_AT_ONCE: bool = true;
     const FIXED: &'static [&'static str] = &["group"];
     const USUALLY: Duration = Duration::from_secs(2);

@@ -68,4 +68,11 @@ impl Clients {
         let arn = profile.and_then(|it| it.arn()).and_then(|it| it.rsplit('/').next());
         Ok(profile.and_then(|it| it.name()).or(arn).map(str::to_owned))
     }
+
+    /// Ends an instance whose scaling group shall launch another.
+    pub(super) async fn replace(&self, instance: &str) -> anyhow::Result<()> {
+        let end = self.scaling.terminate_instance_in_auto_scaling_group().instance_id(instance);
+        let done = end.should_decrement_desired_capacity(false).send().await;
+        done.map(drop).with_context(|| format!("replacing {instance}"))
+    }
 }

@@ -48,6 +48,8 @@ pub(super) struct MachinePlan {
     pub(super) hop_limit: u8,
     pub(super) tags: BTreeMap<String, String>,
     pub(super) account: String,
+    /// Whether a scaling group puts another in its place when it dies.
+    pub(super) replaceable: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -172,6 +174,7 @@ impl Picture {
                 hop_limit: hops.and_then(|it| u8::try_from(it).ok()).unwrap_or(1),
                 tags: tags.collect(),
                 account: account.to_owned(),
+                replaceable: false,
             };
             self.machines.insert(id.to_owned(), plan);
         }
@@ -184,10 +187,19 @@ impl Picture {
         Ok(())
     }
 
-    /// moto's scaling groups forget the launch template's instance profile.
+    /// Whose instances are replaced; and moto's scaling groups forget the launch template's instance profile.
     async fn read_scaling(&mut self, aws: &Clients) -> anyhow::Result<()> {
         let groups = aws.scaling.describe_auto_scaling_groups().send().await.context("groups")?;
         for group in groups.auto_scaling_groups() {
+            let suspended =
+                |it: &str| group.suspended_processes().iter().any(|one| one.process_name() == Some(it));
+            let replaces =
+                !["HealthCheck", "ReplaceUnhealthy", "Terminate", "Launch"].iter().any(|it| suspended(it));
+            for id in group.instances().iter().filter_map(|it| it.instance_id()) {
+                if let Some(machine) = self.machines.get_mut(id) {
+                    machine.replaceable = replaces;
+                }
+            }
             let Some(template) = group.launch_template() else { continue };
             let Some(id) = template.launch_template_id() else { continue };
             let profile = aws.profile_of(id, template.version().unwrap_or("$Default")).await?;

@@ -42,9 +42,10 @@ fn throttling_server_errors_and_lost_connections_are_waited_out() {
     ] {
         lab.renew();
         let mut count = 0;
-        lab.proxy.fail_if(usize::MAX, fault, move |_| {
-            count += 1;
-            count % every == 0
+        lab.proxy.fail_if(usize::MAX, fault, move |call| {
+            // CloudWatch speaks CBOR, in which the proxy has no words.
+            count += usize::from(call.service != "monitoring");
+            call.service != "monitoring" && count % every == 0
         });
         let up = lab.lamp("--on aws up --yes");
         assert_eq!(up.code, Some(0), "{what}: {up}");

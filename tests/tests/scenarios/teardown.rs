@@ -18,7 +18,8 @@ fn down_goes_in_the_order_that_aws_demands() {
     // moto accepts most wrong orders, so the log is the proof: (what goes first, what comes after it).
     for (first, then) in [
         (("autoscaling:DeleteAutoScalingGroup", ""), ("ec2:DeleteLaunchTemplate", "")),
-        (("elasticloadbalancing:DeleteListener", ""), ("elasticloadbalancing:DeleteTargetGroup", "")),
+        // Its listeners, which hold the target groups, go with it.
+        (("elasticloadbalancing:DeleteLoadBalancer", ""), ("elasticloadbalancing:DeleteTargetGroup", "")),
         (("elasticloadbalancing:DeleteLoadBalancer", ""), ("ec2:DeleteSubnet", "")),
         (
             ("rds:DeleteDBInstance", "lab-vpc-rds-rr"),

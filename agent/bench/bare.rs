@@ -7,7 +7,7 @@ use bytes::Bytes;
 async fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let (Some(listen), Some(file)) = (arguments.next(), arguments.next()) else {
-        anyhow::bail!("usage: bare ADDRESS FILE");
+        anyhow::bail!("usage: bare-handler ADDRESS FILE");
     };
     let bytes = Bytes::from(std::fs::read(file)?);
     let handler = move || {
