@@ -106,9 +106,7 @@ impl Aws {
     fn from_sdk(stack: &str, sdk: &SdkConfig, region: &str, endpoint: Option<String>) -> Aws {
         macro_rules! client {
             ($module:ident) => {
-                $module::Client::from_conf(
-                    $module::config::Builder::from(sdk).retry_classifier(ReadsOnly).build(),
-                )
+                $module::Client::from_conf($module::config::Builder::from(sdk).interceptor(ReadsOnly).build())
             };
         }
         // An emulator on an address has no names for buckets.
@@ -121,7 +119,7 @@ impl Aws {
             elb: client!(aws_sdk_elasticloadbalancingv2),
             scaling: client!(aws_sdk_autoscaling),
             iam: client!(aws_sdk_iam),
-            s3: aws_sdk_s3::Client::from_conf(s3.retry_classifier(ReadsOnly).build()),
+            s3: aws_sdk_s3::Client::from_conf(s3.interceptor(ReadsOnly).build()),
             cloudfront: client!(aws_sdk_cloudfront),
             cloudwatch: client!(aws_sdk_cloudwatch),
             logs: client!(aws_sdk_cloudwatchlogs),

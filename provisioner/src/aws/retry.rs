@@ -1,19 +1,59 @@
 //! Which failed calls the SDK may repeat by itself: those that cannot do a thing twice.
 
-use aws_smithy_runtime_api::client::{
-    interceptors::context::InterceptorContext,
-    retries::classifiers::{ClassifyRetry, RetryAction, RetryClassifierPriority},
+use aws_smithy_runtime_api::{
+    box_error::BoxError,
+    client::{
+        interceptors::{
+            Intercept,
+            context::{BeforeTransmitInterceptorContextMut, FinalizerInterceptorContextRef},
+        },
+        orchestrator::HttpRequest,
+        runtime_components::RuntimeComponents,
+    },
+};
+use aws_smithy_types::{
+    config_bag::{ConfigBag, Storable, StoreReplace},
+    retry::RetryConfig,
 };
 
 /// Forbids the SDK's own retries of changing calls whose answer was lost or says nothing (dropped
 /// connection, 5xx): most creating calls are not idempotent, so the engine looks first whether the
 /// thing is there. A throttled call did nothing and is repeated whatever it is.
+///
+/// Not a retry classifier, since those no longer see the request.
 #[derive(Debug)]
 pub(super) struct ReadsOnly;
 
-impl ClassifyRetry for ReadsOnly {
-    fn classify_retry(&self, ctx: &InterceptorContext) -> RetryAction {
-        let throttled = ctx.response().is_some_and(|it| {
+/// Whether the call at hand only reads; noted while its request can still be seen.
+#[derive(Debug)]
+struct IsRead(bool);
+
+impl Storable for IsRead {
+    type Storer = StoreReplace<IsRead>;
+}
+
+impl Intercept for ReadsOnly {
+    fn name(&self) -> &'static str {
+        "reads only"
+    }
+
+    fn modify_before_retry_loop(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        config.interceptor_state().store_put(IsRead(is_read(context.request())));
+        Ok(())
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let throttled = context.response().is_some_and(|it| {
             let body = it.body().bytes().unwrap_or_default();
             let says = |code: &[u8]| body.windows(code.len()).any(|it| it == code);
             it.status().as_u16() == 429
@@ -22,22 +62,16 @@ impl ClassifyRetry for ReadsOnly {
                 || says(b"TooManyRequests")
                 || says(b"SlowDown")
         });
-        if throttled || is_read(ctx) { RetryAction::NoActionIndicated } else { RetryAction::RetryForbidden }
-    }
-
-    fn name(&self) -> &'static str {
-        "reads only"
-    }
-
-    fn priority(&self) -> RetryClassifierPriority {
-        RetryClassifierPriority::run_after(RetryClassifierPriority::transient_error_classifier())
+        if !throttled && !config.load::<IsRead>().is_some_and(|it| it.0) {
+            config.interceptor_state().store_put(RetryConfig::disabled());
+        }
+        Ok(())
     }
 }
 
 /// Told by the wire format: EC2 and query services name the action in the body, JSON services in a
 /// header, CBOR services in the path, REST services in the method.
-fn is_read(ctx: &InterceptorContext) -> bool {
-    let Some(request) = ctx.request() else { return false };
+fn is_read(request: &HttpRequest) -> bool {
     let reads = |name: &str| ["Describe", "Get", "List", "Head"].iter().any(|it| name.starts_with(it));
     if let Some(target) = request.headers().get("x-amz-target") {
         return reads(target.rsplit('.').next().unwrap_or_default());

@@ -73,10 +73,16 @@ impl Store for Parameter {
 
     fn clear(&self) -> BoxFuture<'_, aws::Result<()>> {
         Box::pin(async {
-            match self.ssm.delete_parameter().name(&self.name).send().await.map_err(aws::Error::from) {
-                Ok(_) => Ok(()),
-                Err(err) if err.is_missing() => Ok(()),
-                Err(err) => Err(err),
+            // Deleting twice does no harm, and a lock that stays behind keeps everybody out.
+            let mut lost = 0;
+            loop {
+                match self.ssm.delete_parameter().name(&self.name).send().await.map_err(aws::Error::from) {
+                    Ok(_) => return Ok(()),
+                    Err(err) if err.is_missing() => return Ok(()),
+                    Err(err) if err.is_ambiguous() && lost < 5 => lost += 1,
+                    Err(err) => return Err(err),
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(300)).await;
             }
         })
     }

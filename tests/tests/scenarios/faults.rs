@@ -130,3 +130,15 @@ fn an_emulators_own_failure_is_not_taken_for_a_deletion() {
     lab.proxy.heal();
     assert!(lab.snapshot().all("database").len() == built.all("database").len());
 }
+
+#[test]
+fn a_busy_bucket_service_is_asked_again() {
+    let lab = Lab::new(
+        "[parts]\nnetwork = false\npublic_hosts = false\nprivate_hosts = false\nscaling_group = false\nfiles = false\ndatabase = false\nreplica = false\n",
+    );
+    lab.up();
+    // A HEAD has no body, so only its status says what is wrong.
+    lab.proxy.fail("s3:HeadBucket", 1, Fault::Throttled);
+    lab.down();
+    lab.assert_nothing_left("after down");
+}
