@@ -1,4 +1,5 @@
-//! Reads that are repeated: the SDK cannot tell a read from a change once the request is sent, and repeats neither.
+//! A look that is repeated as a whole. The SDK repeats single reads (see `retry.rs`); a look that also changes something,
+//! or whose single reads gave up, begins anew.
 
 use std::time::Duration;
 
