@@ -151,31 +151,6 @@ fn is_confined(host: &Host) {
     host.sh("systemctl show -p Type -p WatchdogUSec lampd | grep -q Type=notify");
 }
 
-#[test]
-fn a_plain_image_is_ready_sooner_than_by_the_labs_script_with_the_same_packages() {
-    let lab = Lab::new();
-    lab.put_usual();
-    // What the lab's user data does, with Debian's names: as apt does it when nothing is said.
-    let script = "set -e; export DEBIAN_FRONTEND=noninteractive; apt-get update; \
-        apt-get install -y apache2 php-fpm php-mysql mariadb-client; a2enmod -q proxy_fcgi; systemctl enable apache2; \
-        systemctl restart apache2; usermod -a -G www-data ec2-user; chown -R ec2-user:www-data /var/www; chmod 2775 /var/www; \
-        find /var/www -type d -exec chmod 2775 {} +; find /var/www -type f -exec chmod 0664 {} +";
-    let theirs = lab.host("script", rehearsal::Image::plain());
-    let began = std::time::Instant::now();
-    theirs.sh(script);
-    assert_eq!(theirs.site("/").status, 200);
-    let their = began.elapsed();
-    theirs.instance.terminate().unwrap();
-    let ours = lab.host("agent", rehearsal::Image::plain());
-    let began = std::time::Instant::now();
-    ours.install();
-    ours.until_ready();
-    let our = began.elapsed();
-    let share = our.as_secs_f64() / their.as_secs_f64() * 100.0;
-    eprintln!("plain image: script {their:?}, agent {our:?}: {share:.0} %");
-    assert!(share <= 100.0, "{share:.0} %");
-}
-
 /// Nowhere but in the three files that hold it by design.
 fn leaks_nothing(host: &Host) {
     for secret in [PASSWORD, "the-roles-secret-key"] {
