@@ -2,7 +2,7 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -42,6 +42,7 @@ pub struct Aws {
     forgot: Mutex<Instant>,
     for_good: Once,
     pub(super) known: Known,
+    pub(super) trusting: AtomicBool,
 }
 
 /// Wishes that no resource carries as a field.
@@ -132,6 +133,7 @@ impl Aws {
             forgot: Mutex::new(Instant::now()),
             for_good: Once::default(),
             known: Known::default(),
+            trusting: AtomicBool::default(),
         }
     }
 

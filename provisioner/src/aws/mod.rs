@@ -1,5 +1,6 @@
 //! The AWS boundary: clients, tags, retries, and one error type.
 
+mod bearings;
 mod clients;
 mod error;
 mod fresh;

@@ -35,6 +35,8 @@ pub trait Resource: Clone + Serialize + Send + Sync + 'static {
     const LINGERS: bool = false;
     /// Whether one that failed is kept for a person to look at rather than made anew.
     const HOLDS_DATA: bool = false;
+    /// Whether its tags are EC2's own, which a single call tells the absence of.
+    const EC2_TAGGED: bool = false;
 
     /// Everything of this kind that belongs to the stack: one bulk read.
     fn list(aws: &Aws) -> impl Future<Output = aws::Result<Vec<Found<Self>>>> + Send;

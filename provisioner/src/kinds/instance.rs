@@ -41,6 +41,7 @@ impl Instance {
 
 impl Resource for Instance {
     const KIND: &'static str = "instance";
+    const EC2_TAGGED: bool = true;
     const FIXED: &'static [&'static str] = &["subnet", "key", "instance_type"];
     const USUALLY: Duration = Duration::from_secs(20);
     const PATIENCE: Duration = Duration::from_secs(15 * 60);

@@ -19,6 +19,7 @@ pub struct NatGateway {
 
 impl Resource for NatGateway {
     const KIND: &'static str = "nat-gateway";
+    const EC2_TAGGED: bool = true;
     const FIXED: &'static [&'static str] = &["subnet", "address"];
     // It fails in a VPC that has no way out, and keeps the gateway's door open while it exists.
     const AFTER: &'static [&'static str] = &[InternetGateway::KIND];
