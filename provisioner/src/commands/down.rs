@@ -69,7 +69,7 @@ async fn remove(
         patiently(|| forget_host_reports(aws)).await?;
     }
     aws.look_again();
-    let left = patiently(|| sweep(c, aws, vpc.as_deref())).await?;
+    let left = sweep(c, aws, vpc.as_deref()).await?;
     let left = left.into_iter().map(|it| Leftover {
         what: it.service.to_owned(),
         id: it.id,

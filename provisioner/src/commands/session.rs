@@ -6,7 +6,7 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    aws::{Aws, Connect, Settings, patiently},
+    aws::{Aws, Connect, Settings},
     cli::{DEFAULT_FILE, Global},
     config::{self, Config, ConfigErrors},
     engine::{Kind, Observed, Stack, Stop, observe},
@@ -54,7 +54,7 @@ impl Session {
             buckets: config.site.bucket.iter().map(|it| (it.clone(), config.site.region.clone())).collect(),
             compare_passwords: config.database.password_file.is_some(),
         };
-        let account = patiently(|| aws.account()).await.context("asking who we are")?;
+        let account = aws.account().await.context("asking who we are")?;
         let surroundings = Surroundings::read(&config, &account, aws.endpoint.as_deref())?;
         let stack = stack(&config, &surroundings)?;
         Ok(Session { config, stack, kinds: kinds::all(), aws })

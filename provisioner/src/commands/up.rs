@@ -7,6 +7,7 @@ use super::{
     session::{Interrupt, take_lock},
 };
 use crate::{
+    aws::patiently,
     engine::{self, Action, Kind, Observed, Plan, apply, observe},
     kinds,
     timing::forecast,
@@ -44,7 +45,7 @@ async fn build(session: &Session, seen: Plan, ui: &mut Ui) -> anyhow::Result<(Ex
             ui.plan(&plan, &forecast(&session.stack, &plan));
             bail!("the account changed since the plan was made; this is the new plan: run `lamp up` again");
         }
-        session.aws.remove_bearings().await.context("removing what the last run noted")?;
+        patiently(|| session.aws.remove_bearings()).await.context("removing what the last run noted")?;
         let forecast = forecast(&session.stack, &plan);
         let stop = interrupt.stop();
         let Session { stack, kinds: all, aws, .. } = session;
@@ -56,7 +57,7 @@ async fn build(session: &Session, seen: Plan, ui: &mut Ui) -> anyhow::Result<(Ex
             return Ok((Exit::Failed, observed));
         }
         // Without them a plan takes a few calls more, and that is all.
-        if let Err(err) = kinds::write_bearings(stack, &observed, aws).await {
+        if let Err(err) = patiently(|| kinds::write_bearings(stack, &observed, aws)).await {
             ui.note(&format!("all is built, but where it is could not be noted: {err}"));
         }
         Ok((Exit::Fine, observed))

@@ -61,18 +61,13 @@ impl Kind {
         Ok(seen)
     }
 
-    /// The same, repeated within `budget` where it fails for no lasting reason. What is listed may also be gone, or
-    /// not be known yet, when it is looked into.
+    /// The same, repeated within `budget` where what is listed is gone, or not known yet, when it is looked into. Whatever
+    /// else passes, the SDK has waited out.
     pub(super) async fn read(&self, aws: &Aws, budget: Duration) -> aws::Result<Vec<Seen>> {
         let mut patience = Patience::new(budget);
         loop {
             match self.list(aws).await {
-                Err(err)
-                    if (err.is_throttled() || err.is_ambiguous() || err.is_missing())
-                        && !patience.is_over() =>
-                {
-                    patience.back_off().await;
-                }
+                Err(err) if err.is_missing() && !patience.is_over() => patience.back_off().await,
                 other => return other,
             }
         }
