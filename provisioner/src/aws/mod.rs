@@ -10,6 +10,7 @@ mod once;
 mod patiently;
 mod retry;
 mod tags;
+mod token;
 
 pub use clients::{Aws, Connect, Settings};
 pub use error::{Error, Result};

@@ -31,6 +31,8 @@ pub trait Resource: Clone + Serialize + Send + Sync + 'static {
     const USABLE_AT_ONCE: bool = false;
     /// The kind in which it is contained: when that is removed as well, this goes with it, without a call.
     const GOES_WITH: Option<&'static str> = None;
+    /// Whether AWS itself makes no second one: it knows it by its name, its place or its client token.
+    const UNIQUE: bool = true;
     /// Whether AWS goes on deleting after it has answered.
     const LINGERS: bool = false;
     /// Whether one that failed is kept for a person to look at rather than made anew.

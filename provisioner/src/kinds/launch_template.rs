@@ -10,7 +10,6 @@ use aws_sdk_ec2::types::{
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use shared::tags::{NAME, NODE};
 
 use super::{ImageSource, KeyPair, Metadata, Role, RootVolume, SecurityGroup, image_source};
@@ -124,8 +123,7 @@ impl Resource for LaunchTemplate {
         let data = self.data(cx).await?;
         // The same change from the same version is one version, however often it is asked for.
         let from = have.out.get(Self::VERSION.name()).map(String::as_str).unwrap_or_default();
-        let token = Sha256::digest(format!("{} {} {from} {data:?}", cx.aws.stack, cx.node));
-        let token: String = token.iter().take(16).map(|it| format!("{it:02x}")).collect();
+        let token = cx.aws.token(cx.node, &format!("{from} {data:?}"));
         let create = ec2.create_launch_template_version().launch_template_id(&have.id).client_token(token);
         let made = create.launch_template_data(data).send().await?;
         let number = made.launch_template_version.and_then(|it| it.version_number).unwrap_or_default();
