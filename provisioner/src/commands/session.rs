@@ -53,11 +53,8 @@ impl Session {
             compare_passwords: config.database.password_file.is_some(),
         };
         let account = patiently(|| aws.account()).await.context("asking who we are")?;
-        let mut surroundings = Surroundings::read(&config, &account, aws.endpoint.as_deref())?;
-        if cloud.is_rehearsal() {
-            // AWS_CA_BUNDLE is about another endpoint.
-            surroundings.ca = None;
-        }
+        let endpoint = aws.endpoint.as_deref();
+        let surroundings = Surroundings::read(&config, &account, endpoint, !cloud.is_rehearsal())?;
         let stack = stack(&config, &surroundings)?;
         Ok(Session { config, stack, kinds: kinds::all(), aws, cloud })
     }

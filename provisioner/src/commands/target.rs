@@ -10,7 +10,7 @@ use rehearsal::{
 
 use crate::{
     aws::Connect,
-    cli::{Global, Target},
+    cli::{Command, Global, Target},
     config::Config,
     ui::Ui,
 };
@@ -59,20 +59,23 @@ pub(super) fn chosen(global: &Global, env: &Environment) -> anyhow::Result<Targe
     }
 }
 
-/// Finds the cloud of a command, and starts a rehearsal cloud where `starts` allows it. `None`: there is none, so
-/// nothing is there.
+/// Finds the cloud of a command. `None`: no rehearsal cloud runs, and this command has no need of one, since nothing
+/// can be in it.
 ///
 /// # Errors
 /// If it does not start, or plays another region.
 pub(super) fn find(
     global: &Global,
     config: &Config,
-    starts: bool,
+    command: &Command,
     ui: &mut Ui,
 ) -> anyhow::Result<Option<Cloud>> {
     if chosen(global, &Environment::read())? == Target::Aws {
         return Ok(Some(Cloud::Aws));
     }
+    let starts = matches!(command, Command::Plan | Command::Up { .. });
+    // What a command over SSH prints is its own.
+    let tells = !matches!(command, Command::Ssh { .. });
     let state = State::from_env();
     let wish = Wish { port: None, clock: global.clock, region: Some(config.region.clone()) };
     let found = match running(&state)? {
@@ -87,7 +90,9 @@ pub(super) fn find(
             found.clock()
         ));
     }
-    ui.note(&format!("on {found}"));
+    if tells {
+        ui.note(&format!("on {found}"));
+    }
     Ok(Some(Cloud::Rehearsal(state, found)))
 }
 
