@@ -82,5 +82,8 @@ async fn remove(
     });
     let sweep = Sweep { left: left.collect(), kept: kept.collect() };
     ui.sweep(&sweep);
+    if session.cloud.is_rehearsal() {
+        ui.note("the rehearsal cloud runs on; `lamp rehearsal stop` ends it");
+    }
     Ok(if report.is_ok() && sweep.left.is_empty() { Exit::Fine } else { Exit::Failed })
 }

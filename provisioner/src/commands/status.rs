@@ -12,7 +12,7 @@ pub(super) async fn status(session: Session, ui: &mut Ui) -> anyhow::Result<Exit
     let plan = engine::plan(&session.stack, &observed);
     let mut status = Status::new(&session.stack, &observed, &plan);
     status.targets = health::targets(&session, &observed).await?;
-    status.addresses = health::addresses(&session.config, &observed);
+    status.addresses = session.cloud.here(health::addresses(&session.config, &observed))?;
     status.well &= status.targets.iter().all(|it| health::is_healthy(it) || health::is_leaving(it));
     ui.status(&status);
     Ok(if status.well { Exit::Fine } else { Exit::Failed })

@@ -30,7 +30,10 @@ pub(super) async fn up(session: Session, yes: bool, no_wait: bool, ui: &mut Ui) 
     if exit == Exit::Fine && !no_wait && !health::wait(&session, &observed, ui).await? {
         return Ok(Exit::Failed);
     }
-    ui.addresses(&health::addresses(&session.config, &observed));
+    ui.addresses(&session.cloud.here(health::addresses(&session.config, &observed))?);
+    if let Some(cost) = session.cloud.cost() {
+        ui.note(&cost);
+    }
     Ok(exit)
 }
 
