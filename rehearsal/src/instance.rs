@@ -79,7 +79,16 @@ impl Instance {
         Ok(self.state()?.cpu)
     }
 
-    fn state(&self) -> anyhow::Result<State> {
+    /// Gives it at most this share of one processor, or as much as there is. Where control groups have no processor
+    /// controller, which happens to those who are not root, nothing changes.
+    ///
+    /// # Errors
+    /// If it was terminated.
+    pub fn limit_cpu(&self, share: Option<f64>) -> anyhow::Result<()> {
+        self.region.ask(Ask::Limit { name: self.name.clone(), share }).map(drop)
+    }
+
+    pub(crate) fn state(&self) -> anyhow::Result<State> {
         match self.region.ask(Ask::State { name: self.name.clone() })? {
             Answer::State(state) => Ok(state),
             other => bail!("the region answered {other:?} to a question about {}", self.name),

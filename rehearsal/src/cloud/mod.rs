@@ -8,7 +8,7 @@ mod door;
 mod fault;
 mod moto;
 mod picture;
-mod picture_balancers;
+mod scaling;
 mod shared;
 mod sync;
 mod wanted;
@@ -36,6 +36,7 @@ use clients::Clients;
 use door::Door;
 pub use fault::{Fault, FaultKind};
 use picture::Picture;
+use scaling::Keeper;
 use shared::Shared;
 use sync::Sync;
 
@@ -128,13 +129,14 @@ impl Cloud {
             .build()
             .context("starting the cloud's runtime")?;
         let shared = Shared::default();
-        let door = Door::new(&region, &shared)?;
+        shared.lock().scaling.clock = options.clock;
+        let control = region.forward(Place::Internet, moto::ADDRESS)?;
+        let clients = Arc::new(Clients::new(&control.url(), &options.region));
+        let door = Door::new(&region, &shared, &clients)?;
         let guard = runtime.enter();
         let port = door.open_outside(options.port)?;
         door.open_inside(INSIDE)?;
         drop(guard);
-        let control = region.forward(Place::Internet, moto::ADDRESS)?;
-        let clients = Clients::new(&control.url(), &options.region);
         let api = (port, format!("http://{INSIDE}"));
         let sync = Arc::new(Sync::new(&region, options, shared, clients, runtime.handle().clone(), api)?);
         let over = Arc::new(AtomicBool::new(false));
@@ -312,6 +314,7 @@ impl Drop for Cloud {
 fn tick(sync: &Arc<Sync>, over: &AtomicBool) {
     let mut seen = (u64::MAX, Instant::now());
     let mut picture = Picture::default();
+    let mut keeper = Keeper::default();
     while !over.load(Ordering::Relaxed) {
         let changes = sync.shared.lock().changes;
         let read = if changes != seen.0 || seen.1.elapsed() > IDLE {
@@ -329,6 +332,7 @@ fn tick(sync: &Arc<Sync>, over: &AtomicBool) {
         let done = read.and_then(|()| sync.reconcile(&picture));
         sync.report("reconciling", done);
         work::health(sync);
+        keeper.round(sync, &picture);
         thread::sleep(TICK);
     }
 }

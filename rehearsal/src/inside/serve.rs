@@ -156,6 +156,7 @@ impl Region {
                 handed = Some(self.at(&place, listen)?.into());
             }
             Ask::Name { name, addresses } => self.names.set(&name, addresses),
+            Ask::Limit { name, share } => self.instance(&name)?.limit(share)?,
             Ask::Link { name, up } => {
                 let (number, address) = self.cable(&name)?;
                 network::link(number, address, up)?;
