@@ -12,6 +12,7 @@ pub(super) struct Clients {
     pub(super) rds: aws_sdk_rds::Client,
     pub(super) elb: aws_sdk_elasticloadbalancingv2::Client,
     pub(super) scaling: aws_sdk_autoscaling::Client,
+    pub(super) iam: aws_sdk_iam::Client,
 }
 
 impl Clients {
@@ -36,6 +37,7 @@ impl Clients {
             rds: aws_sdk_rds::Client::new(&sdk),
             elb: aws_sdk_elasticloadbalancingv2::Client::new(&sdk),
             scaling: aws_sdk_autoscaling::Client::new(&sdk),
+            iam: aws_sdk_iam::Client::new(&sdk),
         }
     }
 

@@ -9,7 +9,9 @@ mod fault;
 mod moto;
 mod picture;
 mod picture_balancers;
+mod refusal;
 mod shared;
+mod ssm;
 mod sync;
 mod wanted;
 mod work;
@@ -131,6 +133,7 @@ impl Cloud {
         let clients = Clients::new(&control.url(), &options.region);
         let api = (port, format!("http://{INSIDE}"));
         let sync = Arc::new(Sync::new(&region, options, shared, clients, runtime.handle().clone(), api)?);
+        door.serves(&sync);
         let over = Arc::new(AtomicBool::new(false));
         let ticker = {
             let (sync, over) = (Arc::clone(&sync), Arc::clone(&over));

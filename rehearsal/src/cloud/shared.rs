@@ -29,6 +29,8 @@ pub(super) struct Known {
     /// Which instances shall be rebooted.
     pub(super) instance_reboots: BTreeSet<String>,
     pub(super) faults: Vec<Fault>,
+    /// Whether nobody's Systems Manager agent can be reached.
+    pub(super) ssm_broken: bool,
 }
 
 impl Shared {
