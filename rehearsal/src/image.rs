@@ -3,15 +3,19 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use crate::inside::network::ROUTER;
+use crate::command;
+use crate::inside::router::RESOLVER;
 use crate::keeper::PACKAGES;
-use crate::packages::Mirrors;
 use crate::region::Region;
 use crate::state::State;
+use crate::wire::Place;
+
+/// How long a slow mirror may take for Debian.
+const BUILD: Duration = Duration::from_secs(1800);
 
 /// A disk to start instances from.
 #[derive(Clone, Debug)]
@@ -132,12 +136,11 @@ impl Image {
             if !done.exists() {
                 let partial = images.join(format!("{dir}.partial"));
                 if partial.exists() {
-                    fs::remove_dir_all(&partial)
-                        .with_context(|| format!("removing {}", partial.display()))?;
+                    discard(state, &partial)?;
                 }
                 match &self.0 {
                     Kind::Packages { parent, packages, .. } => add(state, parent, packages, &partial)?,
-                    _ => install(&partial)?,
+                    _ => install(state, &partial)?,
                 }
                 fs::rename(&partial, &done).with_context(|| format!("finishing {}", done.display()))?;
             }
@@ -173,7 +176,7 @@ fn files(sources: &str) -> [(&'static str, String); 9] {
         ),
         // Empty rather than absent: systemd would take the latter for a first boot and enable every service.
         ("etc/machine-id", String::new()),
-        ("etc/resolv.conf", format!("nameserver {ROUTER}\n")),
+        ("etc/resolv.conf", format!("nameserver {RESOLVER}\n")),
         ("usr/sbin/mount.efs", MOUNT_EFS.to_owned()),
         ("usr/sbin/mount.nfs4", MOUNT_EFS.to_owned()),
         ("etc/hosts", "127.0.0.1 localhost\n".to_owned()),
@@ -183,20 +186,29 @@ fn files(sources: &str) -> [(&'static str, String); 9] {
     ]
 }
 
-/// Debian itself, from the machine's own mirror.
-fn install(dir: &Path) -> anyhow::Result<()> {
-    let sources = Mirrors::of_this_machine().sources();
-    let mode = if nix::unistd::geteuid().is_root() { "root" } else { "unshare" };
-    let said = Command::new("mmdebstrap")
-        .args(["--quiet", "--variant=minbase", &format!("--mode={mode}"), &format!("--include={PLAIN}")])
-        .args(["--aptopt=Acquire::Languages \"none\"", "--dpkgopt=path-exclude=/usr/share/man/*"])
-        .args(["--dpkgopt=path-exclude=/usr/share/doc/*", "bookworm"])
-        .arg(dir)
-        .args(&sources)
-        .output()
+/// Debian itself, from the machine's own mirror. It is done in a region: nothing of it shows on this machine, the
+/// packages come through the region's cache, and an ordinary user is root there.
+fn install(state: &State, dir: &Path) -> anyhow::Result<()> {
+    let region = Region::start_in(state.clone())?;
+    region.wait_for_packages()?;
+    let sources = region.mirrors().sources();
+    let target = dir.display().to_string();
+    let (include, proxy) =
+        (format!("--include={PLAIN}"), format!("--aptopt=Acquire::http::Proxy \"http://{PACKAGES}\""));
+    let mut argv = vec!["mmdebstrap", "--quiet", "--variant=minbase", "--mode=root", &include, &proxy];
+    argv.extend(["--aptopt=Acquire::Languages \"none\"", "--dpkgopt=path-exclude=/usr/share/man/*"]);
+    // What is lost in a power cut is built again.
+    argv.extend([
+        "--dpkgopt=path-exclude=/usr/share/doc/*",
+        "--dpkgopt=force-unsafe-io",
+        "bookworm",
+        &target,
+    ]);
+    argv.extend(sources.iter().map(String::as_str));
+    let said = command::run(&region, &Place::Internet, command::order(&argv, &[]), &[], BUILD)
         .context("running mmdebstrap (package mmdebstrap)")?;
-    if !said.status.success() {
-        bail!("mmdebstrap could not install Debian: {}", String::from_utf8_lossy(&said.stderr).trim());
+    if !said.success() {
+        bail!("mmdebstrap could not install Debian: {}", said.stderr.trim());
     }
     let write = |path: &str, text: &str| {
         let path = dir.join(path);
@@ -211,6 +223,7 @@ fn install(dir: &Path) -> anyhow::Result<()> {
                 .with_context(|| format!("allowing to run {}", path.display()))?;
         }
     }
+    drop(region);
     let _ = fs::remove_file(dir.join("etc/hostname"));
     for unit in MASKED {
         let path = dir.join("etc/systemd/system").join(unit);
@@ -221,6 +234,16 @@ fn install(dir: &Path) -> anyhow::Result<()> {
     let dhclient = dir.join("usr/sbin/dhclient");
     if dhclient.exists() || dhclient.is_symlink() {
         fs::remove_file(&dhclient).context("removing dhclient")?;
+    }
+    Ok(())
+}
+
+/// Removes what an interrupted build left, whose files an ordinary user may remove only as root of a region.
+fn discard(state: &State, dir: &Path) -> anyhow::Result<()> {
+    let region = Region::start_in(state.clone())?;
+    let said = region.exec(Place::Internet, &["rm", "-rf", &dir.display().to_string()])?;
+    if !said.success() {
+        bail!("removing {}: {}", dir.display(), said.stderr.trim());
     }
     Ok(())
 }

@@ -52,7 +52,7 @@ impl Instance {
     /// # Errors
     /// If the region is gone.
     pub fn describe(&self, it: Metadata) -> anyhow::Result<()> {
-        self.region.ask(Ask::Metadata { address: self.address, it: Some(Box::new(it)) }).map(drop)
+        self.region.ask(Ask::Metadata { name: self.name.clone(), it: Some(Box::new(it)) }).map(drop)
     }
 
     /// What it is doing.
@@ -254,7 +254,7 @@ impl Instance {
     /// # Errors
     /// If it was terminated already.
     pub fn terminate(self) -> anyhow::Result<()> {
-        self.region.ask(Ask::Metadata { address: self.address, it: None })?;
+        self.region.ask(Ask::Metadata { name: self.name.clone(), it: None })?;
         self.region.ask(Ask::Remove { name: self.name, layer: None }).map(drop)
     }
 

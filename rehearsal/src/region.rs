@@ -6,19 +6,19 @@ use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::Child;
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, bail};
 use nix::unistd::geteuid;
 
 use crate::builder::Builder;
-use crate::cgroups::Cgroups;
 use crate::command::{self, Output, Running};
 use crate::forward::Forward;
-use crate::keeper::{self, Charge};
+use crate::keeper::{self, Charge, PACKAGES};
 use crate::packages::{self, Mirrors};
 use crate::roles::Role;
 use crate::state::State;
@@ -63,13 +63,13 @@ impl Region {
             id,
             package_cache: state.packages()?,
             mirrors: Mirrors::of_this_machine(),
-            rootless: !geteuid().is_root(),
+            rootless: rootless(),
         };
         let (ours, theirs) = UnixStream::pair().context("making a line to the region")?;
         let log = dir.join("region.log");
         let stderr = fs::File::create(&log).with_context(|| format!("creating {}", log.display()))?;
         let keeper = Role::Keeper(charge.clone())
-            .command()?
+            .command_with_a_control_group(charge.rootless)?
             .stdin(OwnedFd::from(theirs))
             .stdout(stderr.try_clone().context("opening the region's log")?)
             .stderr(stderr)
@@ -257,6 +257,23 @@ impl Region {
         self.ask(Ask::Network(want.clone())).map(drop)
     }
 
+    /// Where packages come from.
+    pub(crate) fn mirrors(&self) -> &Mirrors {
+        &self.0.charge.mirrors
+    }
+
+    /// The keeper opens the proxy when the region has begun, so whoever is very quick waits.
+    pub(crate) fn wait_for_packages(&self) -> anyhow::Result<()> {
+        let began = Instant::now();
+        while let Err(err) = self.dial(Place::Internet, PACKAGES) {
+            if began.elapsed() > Duration::from_secs(30) {
+                return Err(err.context("waiting for the package proxy"));
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
     pub(crate) fn ask(&self, ask: Ask) -> anyhow::Result<Answer> {
         Ok(ask_at(&self.0.charge.socket(), &ask, &[])?.0)
     }
@@ -321,17 +338,20 @@ fn new_id() -> String {
 /// Removes what regions left behind whose keeper was killed as well.
 fn sweep(regions: &Path) {
     let dirs = fs::read_dir(regions).into_iter().flatten().flatten().map(|it| it.path());
-    for dir in dirs.filter(|it| it.join("lock").exists()) {
+    for dir in dirs.filter(|it| it.join("lock").exists() && keeper::lock(it).is_ok()) {
         clean_up(&dir);
     }
 }
 
 /// Removes files and control groups of a region, unless its keeper lives.
 fn clean_up(dir: &Path) {
-    let Ok(_lock) = keeper::lock(dir) else { return };
-    let id = dir.file_name().unwrap_or_default().to_string_lossy();
-    if let Ok(all) = Cgroups::find() {
-        all.child(&format!("lamp-{id}")).remove();
+    let role = Role::Sweep(keeper::Remains { dir: dir.to_owned(), rootless: rootless() });
+    if let Ok(mut command) = role.command() {
+        let _ = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
     }
-    keeper::remove_dir(dir);
+}
+
+/// Whether it takes a user namespace to be root.
+pub(crate) fn rootless() -> bool {
+    !geteuid().is_root()
 }

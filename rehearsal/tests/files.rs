@@ -64,7 +64,8 @@ fn a_security_group_that_keeps_2049_closed_makes_the_mount_time_out() {
         is_nat_gateway: false,
     };
     let mut network = Network {
-        subnets: vec![Subnet { id: "private".into(), way_out: WayOut::Nowhere }],
+        vpcs: vec![],
+        subnets: vec![Subnet::new("private", "10.1.3.0/24", WayOut::Nowhere)],
         groups: vec![
             Group { id: "hosts".into(), ingress: vec![], egress: vec![world()] },
             Group { id: "files".into(), ingress: vec![], egress: vec![] },

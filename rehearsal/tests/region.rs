@@ -2,9 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod common;
+
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -13,41 +14,12 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rehearsal::{Place, Region, State, doctor};
 
-/// All that could stay behind of a region, as this machine sees it.
 fn left_of(id: &str) -> Vec<String> {
-    let mut left = Vec::new();
-    let text = |it: &str| fs::read_to_string(it).unwrap_or_default();
-    for mount in text("/proc/self/mounts").lines().filter(|it| it.contains(id)) {
-        left.push(format!("mount {mount}"));
-    }
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let base = entry.path();
-        let reads = |name: &str| fs::read_to_string(base.join(name)).unwrap_or_default();
-        if reads("cgroup").contains(&format!("lamp-{id}")) || reads("mounts").contains(&format!("/{id}/")) {
-            left.push(format!("process {} {}", base.display(), reads("cmdline").replace('\0', " ")));
-        }
-    }
-    for root in text("/proc/self/mounts").lines().filter(|it| it.contains(" cgroup")) {
-        let dir = Path::new(root.split(' ').nth(1).unwrap()).join(format!("lamp-{id}"));
-        if dir.exists() {
-            left.push(format!("control group {}", dir.display()));
-        }
-    }
-    let dir = State::from_env().dir().join("regions").join(id);
-    if dir.exists() {
-        left.push(format!("files {}", dir.display()));
-    }
-    left
+    common::left_of(id, &State::from_env())
 }
 
 fn wait_until_nothing_is_left_of(id: &str) {
-    for _ in 0..300 {
-        if left_of(id).is_empty() {
-            return;
-        }
-        thread::sleep(Duration::from_millis(100));
-    }
-    panic!("left after 30 s: {:#?}", left_of(id));
+    common::wait_until_nothing_is_left_of(id, &State::from_env());
 }
 
 #[test]

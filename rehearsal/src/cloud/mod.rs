@@ -230,12 +230,13 @@ impl Cloud {
         let spec = self.sync.running().balancers.get(balancer).map(|it| it.spec());
         let spec = spec.with_context(|| format!("there is no load balancer {balancer}"))?;
         let address = spec.addresses.first().with_context(|| format!("{balancer} has no node"))?;
-        self.region().forward(Place::Internet, SocketAddrV4::new(self.public_address(*address)?, port))
+        self.region()
+            .forward(Place::Internet, SocketAddrV4::new(self.public_address(balancer, *address)?, port))
     }
 
-    /// What the internet calls a private address.
-    fn public_address(&self, private: Ipv4Addr) -> anyhow::Result<Ipv4Addr> {
-        let public = self.sync.public_of(private);
+    /// What the internet calls a place's private address.
+    fn public_address(&self, place: &str, private: Ipv4Addr) -> anyhow::Result<Ipv4Addr> {
+        let public = self.sync.public_of(place, private);
         public.with_context(|| format!("{private} has no public address"))
     }
 
