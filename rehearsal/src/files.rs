@@ -47,6 +47,17 @@ impl FileSystem {
     }
 }
 
+impl FileSystem {
+    /// Lets it answer nobody any more, who has mounted it included: they wait, as with NFS. Or lets it answer again.
+    /// Cables of mount targets, which decide whether it can be mounted anew, are the caller's.
+    ///
+    /// # Errors
+    /// If an instance cannot be entered, or this machine lets its user have no FUSE.
+    pub fn answers(&self, answers: bool) -> anyhow::Result<()> {
+        self.region.ask(Ask::Outage { of: self.id.clone(), over: answers }).map(drop)
+    }
+}
+
 impl Region {
     /// Makes a file system, or finds it again.
     ///

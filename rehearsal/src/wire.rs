@@ -118,6 +118,11 @@ pub(crate) enum Ask {
         service: Service,
         broken: bool,
     },
+    /// Lets a file system that is mounted answer no more, or again.
+    Outage {
+        of: String,
+        over: bool,
+    },
     /// Replaces what the routers do.
     Network(Network),
 }

@@ -5,6 +5,7 @@ mod imds;
 pub(crate) mod launch;
 pub(crate) mod names;
 pub(crate) mod network;
+mod outage;
 mod places;
 mod rights;
 mod rootfs;

@@ -15,13 +15,14 @@ use anyhow::{Context, bail};
 
 use super::imds::Imds;
 use super::names::Names;
+use super::outage::Outages;
 use super::places::Places;
 use super::router::INTERNET;
 use super::supervise::Instance;
 use super::{network, run};
 use crate::cgroups::Cgroups;
 use crate::keeper::Charge;
-use crate::wire::{Answer, Ask, InstanceSpec, Place, Reply, Service, receive, send};
+use crate::wire::{Answer, Ask, InstanceSpec, Phase, Place, Reply, Service, receive, send};
 
 /// How long a connection from inside may take.
 const DIAL: Duration = Duration::from_secs(5);
@@ -33,6 +34,7 @@ struct Region {
     places: Places,
     names: Names,
     imds: Imds,
+    outages: Outages,
 }
 
 /// Tells whoever waits why there is no region.
@@ -63,7 +65,8 @@ pub(super) fn daemon(charge: &Charge, cgroups: &Cgroups) -> isize {
         Err(err) => return refuse(&err),
     };
     let (charge, cgroups) = (charge.clone(), cgroups.clone());
-    let region = Arc::new(Region { charge, cgroups, instances: Mutex::default(), places, names, imds });
+    let (instances, outages) = (Mutex::default(), Outages::default());
+    let region = Arc::new(Region { charge, cgroups, instances, places, names, imds, outages });
     thread::spawn(|| {
         let mut line = line();
         let _ = line.write_all(b"ready\n");
@@ -147,6 +150,8 @@ impl Region {
             Ask::Erase { name, path } => self.within_root(&name, "rm -f \"$1\"", &[&path], None)?,
             Ask::Break { service: Service::Metadata, broken } => self.imds.break_it(broken),
             Ask::Break { service: Service::Names, broken } => self.names.break_it(broken),
+            Ask::Outage { of, over: false } => self.begin_outage(&of)?,
+            Ask::Outage { of, over: true } => self.outages.end(&of, |name| self.instance(name).ok())?,
             Ask::Network(want) => self.places.apply(want)?,
             Ask::Exec { .. } => bail!("a command has its own conversation"),
         }
@@ -166,6 +171,15 @@ impl Region {
     fn instance(&self, name: &str) -> anyhow::Result<Arc<Instance>> {
         let all = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
         all.get(name).cloned().with_context(|| format!("the region has no instance {name}"))
+    }
+
+    /// Those who could have mounted it are those who run.
+    fn begin_outage(&self, of: &str) -> anyhow::Result<()> {
+        let all: Vec<_> = {
+            let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+            instances.values().filter(|it| it.state().phase == Phase::Running).cloned().collect()
+        };
+        all.iter().try_for_each(|it| self.outages.begin(of, it))
     }
 
     fn put(&self, name: &str, path: &str, mode: u32, from: OwnedFd) -> anyhow::Result<()> {
