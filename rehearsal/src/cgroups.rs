@@ -15,6 +15,8 @@ const LEGACY: [&str; 3] = ["cpu", "cpuacct", "pids"];
 const CONTROLLERS: [&str; 3] = ["cpu", "pids", "memory"];
 /// Where a machine of version 1 alone gets version 2, which every systemd needs: below the region's own directory.
 const PRIVATE: &str = "cgroup2";
+/// The kernel takes no smaller quota, in microseconds.
+const LEAST: i64 = 1_000;
 
 /// One directory per hierarchy.
 #[derive(Clone, Debug)]
@@ -85,6 +87,11 @@ impl Cgroups {
         }
     }
 
+    /// Where groups of version 2 are made.
+    pub(crate) fn place(&self) -> &Path {
+        &self.unified
+    }
+
     /// Whether we may make groups here: as root anywhere, else only where somebody delegated a group to us.
     pub(crate) fn is_ours(&self) -> bool {
         let may_write = |it: &Path| nix::unistd::access(it, nix::unistd::AccessFlags::W_OK).is_ok();
@@ -148,11 +155,11 @@ impl Cgroups {
         Ok(std::iter::once(leaf.join("cgroup.procs")).chain(legacy).collect())
     }
 
-    /// Limits to a share of one processor, or lifts the limit.
+    /// Limits to a share of one processor, or lifts the limit; without a processor controller nothing is limited.
     pub(crate) fn limit_cpu(&self, share: Option<f64>) -> anyhow::Result<()> {
         let period = 100_000_i64;
         #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "a share is small")]
-        let quota = share.map(|it| (it * period as f64) as i64);
+        let quota = share.map(|it| ((it * period as f64) as i64).max(LEAST));
         let (file, text) = match self.legacy.iter().find(|it| it.0 == "cpu") {
             Some((_, dir)) => (dir.join("cpu.cfs_quota_us"), quota.unwrap_or(-1).to_string()),
             None => {
@@ -160,6 +167,9 @@ impl Cgroups {
                 (self.unified.join("cpu.max"), format!("{quota} {period}"))
             }
         };
+        if !file.exists() {
+            return Ok(());
+        }
         fs::write(&file, text).with_context(|| format!("limiting the processor in {}", file.display()))
     }
 
@@ -168,7 +178,14 @@ impl Cgroups {
         let file = self.unified.join("cpu.stat");
         let text = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
         let used = text.lines().find_map(|it| it.strip_prefix("usage_usec ")?.parse().ok());
-        Ok(Duration::from_micros(used.unwrap_or_default()))
+        if let Some(used) = used {
+            return Ok(Duration::from_micros(used));
+        }
+        // Older kernels count in version 1 alone once its controller is in use, and in nanoseconds.
+        let counted = self.legacy.iter().find(|it| it.0 == "cpuacct");
+        let counted = counted.and_then(|it| fs::read_to_string(it.1.join("cpuacct.usage")).ok());
+        let counted = counted.and_then(|it| it.trim().parse().ok()).unwrap_or_default();
+        Ok(Duration::from_nanos(counted))
     }
 
     /// Removes the groups; their processes must be dead or dying.
@@ -254,6 +271,30 @@ cgroup /sys/fs/cgroup/memory cgroup rw,relatime,memory 0 0
             (it.mode().as_str(), doors(&it)),
             ("v2", vec!["/sys/fs/cgroup/x/cgroup.procs".to_owned()])
         );
+    }
+
+    /// What is in the file of a group after it was limited.
+    fn limited(file: &str, mounts: impl Fn(&str) -> String, share: Option<f64>) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, "").unwrap();
+        let it = Cgroups::from(&mounts(&dir.path().display().to_string()), "0::/\n", true).unwrap();
+        it.child("x").limit_cpu(share).unwrap();
+        fs::read_to_string(file).unwrap()
+    }
+
+    #[test]
+    fn a_quota_is_written_where_the_machine_has_its_controller() {
+        let pure = |dir: &str| format!("cgroup2 {dir}/two cgroup2 rw 0 0\n");
+        let both = |dir: &str| pure(dir) + &format!("cgroup {dir}/cpu cgroup rw,cpu,cpuacct 0 0\n");
+        assert_eq!(limited("two/x/cpu.max", pure, Some(0.25)), "25000 100000");
+        assert_eq!(limited("two/x/cpu.max", pure, None), "max 100000");
+        assert_eq!(limited("cpu/x/cpu.cfs_quota_us", both, Some(0.25)), "25000");
+        assert_eq!(limited("cpu/x/cpu.cfs_quota_us", both, None), "-1");
+        assert_eq!(limited("cpu/x/cpu.cfs_quota_us", both, Some(0.0)), "1000");
+        // Nobody delegated the controller.
+        assert_eq!(limited("elsewhere/cpu.max", pure, Some(0.25)), "");
     }
 
     #[test]

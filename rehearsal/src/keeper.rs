@@ -23,6 +23,9 @@ use crate::{inside, user};
 /// Where packages are served inside every region.
 pub const PACKAGES: SocketAddrV4 = SocketAddrV4::new(inside::router::SERVER, 3142);
 
+/// Held by the keeper: as long as it is, somebody cleans up.
+pub(crate) const LOCK: &str = "lock";
+
 /// What a keeper is responsible for.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Charge {
@@ -46,7 +49,7 @@ impl Charge {
 pub(crate) fn keep(charge: Charge) -> anyhow::Result<i32> {
     // A terminal's Ctrl-C is for the program that wants the region; it tells us by hanging up.
     let _ = nix::unistd::setsid();
-    let lock = lock(&charge.dir)?;
+    let lock = lock(&charge.dir, LOCK)?;
     let cgroups = prepare(charge.rootless, &charge.id, &charge.dir)?;
     cgroups.create()?;
     if charge.rootless {
@@ -84,7 +87,7 @@ pub(crate) struct Remains {
 impl Remains {
     /// Removes files and control groups; nothing happens if the keeper lives.
     pub(crate) fn sweep(&self) -> anyhow::Result<i32> {
-        let Ok(_lock) = lock(&self.dir) else { return Ok(0) };
+        let Ok(_lock) = lock(&self.dir, LOCK) else { return Ok(0) };
         let id = self.dir.file_name().unwrap_or_default().to_string_lossy();
         let cgroups = prepare(self.rootless, &id, &self.dir)?;
         remove(&cgroups, &self.dir);
@@ -112,9 +115,10 @@ fn remove(cgroups: &Cgroups, dir: &Path) {
     remove_dir(dir);
 }
 
-/// Held as long as somebody still cleans up after the region of this directory.
-pub(crate) fn lock(dir: &Path) -> anyhow::Result<Flock<File>> {
-    let file = File::create(dir.join("lock")).with_context(|| format!("creating {}/lock", dir.display()))?;
+/// Held as long as somebody still works on the region of this directory.
+pub(crate) fn lock(dir: &Path, name: &str) -> anyhow::Result<Flock<File>> {
+    let path = dir.join(name);
+    let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock)
         .map_err(|(_, err)| anyhow::anyhow!("{} belongs to another region: {err}", dir.display()))
 }

@@ -98,6 +98,11 @@ pub(crate) enum Ask {
         name: String,
         addresses: Vec<Ipv4Addr>,
     },
+    /// Lets an instance have at most this share of one processor, or as much as there is.
+    Limit {
+        name: String,
+        share: Option<f64>,
+    },
     /// Links of a place up or down.
     Link {
         name: String,

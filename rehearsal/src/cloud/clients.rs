@@ -11,7 +11,8 @@ pub(super) struct Clients {
     pub(super) efs: aws_sdk_efs::Client,
     pub(super) rds: aws_sdk_rds::Client,
     pub(super) elb: aws_sdk_elasticloadbalancingv2::Client,
-    pub(super) scaling: aws_sdk_autoscaling::Client,
+    pub(super) cloudwatch: aws_sdk_cloudwatch::Client,
+    pub(super) region: String,
 }
 
 impl Clients {
@@ -35,7 +36,8 @@ impl Clients {
             efs: aws_sdk_efs::Client::new(&sdk),
             rds: aws_sdk_rds::Client::new(&sdk),
             elb: aws_sdk_elasticloadbalancingv2::Client::new(&sdk),
-            scaling: aws_sdk_autoscaling::Client::new(&sdk),
+            cloudwatch: aws_sdk_cloudwatch::Client::new(&sdk),
+            region: region.to_owned(),
         }
     }
 
@@ -56,23 +58,5 @@ impl Clients {
         let said = self.ec2.describe_key_pairs().key_names(name).include_public_key(true).send().await;
         let said = said.with_context(|| format!("reading key pair {name}"))?;
         Ok(said.key_pairs().first().and_then(|it| it.public_key()).map(str::to_owned))
-    }
-
-    /// The instance profile that a launch template gives.
-    pub(super) async fn profile_of(&self, template: &str, version: &str) -> anyhow::Result<Option<String>> {
-        let asked =
-            self.ec2.describe_launch_template_versions().launch_template_id(template).versions(version);
-        let said = asked.send().await.with_context(|| format!("reading launch template {template}"))?;
-        let data = said.launch_template_versions().first().and_then(|it| it.launch_template_data());
-        let profile = data.and_then(|it| it.iam_instance_profile());
-        let arn = profile.and_then(|it| it.arn()).and_then(|it| it.rsplit('/').next());
-        Ok(profile.and_then(|it| it.name()).or(arn).map(str::to_owned))
-    }
-
-    /// Ends an instance whose scaling group shall launch another.
-    pub(super) async fn replace(&self, instance: &str) -> anyhow::Result<()> {
-        let end = self.scaling.terminate_instance_in_auto_scaling_group().instance_id(instance);
-        let done = end.should_decrement_desired_capacity(false).send().await;
-        done.map(drop).with_context(|| format!("replacing {instance}"))
     }
 }

@@ -17,8 +17,10 @@ use hyper_util::rt::TokioIo;
 
 use super::answers;
 use super::call::Call;
+use super::clients::Clients;
 use super::fault::{FaultKind, strike};
 use super::moto;
+use super::scaling;
 use super::shared::Shared;
 use crate::region::Region;
 use crate::wire::Place;
@@ -26,13 +28,15 @@ use crate::wire::Place;
 pub(super) struct Door {
     region: Region,
     shared: Shared,
+    clients: Arc<Clients>,
     log: Mutex<File>,
 }
 
 impl Door {
-    pub(super) fn new(region: &Region, shared: &Shared) -> anyhow::Result<Arc<Door>> {
+    pub(super) fn new(region: &Region, shared: &Shared, clients: &Arc<Clients>) -> anyhow::Result<Arc<Door>> {
         let log = File::create(region.dir().join("calls.log")).context("creating the log of calls")?;
-        Ok(Arc::new(Door { region: region.clone(), shared: shared.clone(), log: Mutex::new(log) }))
+        let (region, shared, clients) = (region.clone(), shared.clone(), Arc::clone(clients));
+        Ok(Arc::new(Door { region, shared, clients, log: Mutex::new(log) }))
     }
 
     /// Serves a port of this machine's loopback; says which.
@@ -79,6 +83,12 @@ impl Door {
         let refused = fault.and_then(FaultKind::answer);
         let answer = match refused {
             Some((status, code, words)) => refusal(status, code, words),
+            None if call.service == "autoscaling" => {
+                match scaling::answer(&self.shared, &self.clients, &call).await {
+                    Ok(body) => document(body),
+                    Err(scaling::Refusal(code, words)) => refusal(400, code, &words),
+                }
+            }
             None => {
                 let request = self.question(&call, parts, &body);
                 match self.forward(request).await {
@@ -190,6 +200,13 @@ impl Door {
         );
         let _ = self.log.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes());
     }
+}
+
+/// An answer that is not moto's.
+fn document(body: String) -> Response<Full<Bytes>> {
+    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    answer.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("text/xml"));
+    answer
 }
 
 /// In the form that the query protocols read, which the others understand by its status.

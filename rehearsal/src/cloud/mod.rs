@@ -8,7 +8,7 @@ mod door;
 mod fault;
 mod moto;
 mod picture;
-mod picture_balancers;
+mod scaling;
 mod shared;
 mod sync;
 mod wanted;
@@ -36,6 +36,7 @@ use clients::Clients;
 use door::Door;
 pub use fault::{Fault, FaultKind};
 use picture::Picture;
+use scaling::Keeper;
 use shared::Shared;
 use sync::Sync;
 
@@ -105,15 +106,23 @@ pub struct Status {
 }
 
 impl Cloud {
+    /// What it starts machines from, and which.
+    pub(crate) fn images(options: &Options) -> [(&'static str, Image); 3] {
+        let hosts = options.image.clone();
+        [("hosts", hosts), ("databases", Image::mariadb()), ("load balancers", Image::balancer())]
+    }
+
     /// Starts an empty cloud.
     ///
     /// # Errors
     /// If a part of it does not start; in words what is missing.
     pub fn start(options: Options) -> anyhow::Result<Cloud> {
-        // Images first: nobody should wait for them with a half-built stack.
-        for image in [options.image.clone(), Image::mariadb(), Image::balancer()] {
-            image.prepare(&options.state)?;
-        }
+        // Images first: nobody should wait for them with a half-built stack. Upon the same Debian, all at once.
+        let images = Cloud::images(&options);
+        thread::scope(|scope| {
+            let all = images.each_ref().map(|(_, it)| scope.spawn(|| it.prepare(&options.state)));
+            all.into_iter().try_for_each(|it| it.join().unwrap_or_else(|_| bail!("building an image broke")))
+        })?;
         let region = Region::start_in(options.state.clone())?;
         let moto = moto::start(&region, &options.moto)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -122,13 +131,14 @@ impl Cloud {
             .build()
             .context("starting the cloud's runtime")?;
         let shared = Shared::default();
-        let door = Door::new(&region, &shared)?;
+        shared.lock().scaling.clock = options.clock;
+        let control = region.forward(Place::Internet, moto::ADDRESS)?;
+        let clients = Arc::new(Clients::new(&control.url(), &options.region));
+        let door = Door::new(&region, &shared, &clients)?;
         let guard = runtime.enter();
         let port = door.open_outside(options.port)?;
         door.open_inside(INSIDE)?;
         drop(guard);
-        let control = region.forward(Place::Internet, moto::ADDRESS)?;
-        let clients = Clients::new(&control.url(), &options.region);
         let api = (port, format!("http://{INSIDE}"));
         let sync = Arc::new(Sync::new(&region, options, shared, clients, runtime.handle().clone(), api)?);
         let over = Arc::new(AtomicBool::new(false));
@@ -202,14 +212,15 @@ impl Cloud {
         databases.iter().try_for_each(crate::Database::kill_primary)
     }
 
-    /// Pulls the cables of a file system's mount targets, or plugs them in.
+    /// Pulls the cables of a file system's mount targets, or plugs them in; whoever has mounted it feels it, too.
     ///
     /// # Errors
     /// If there is no such file system.
     pub fn link_file_system(&self, id: &str, up: bool) -> anyhow::Result<()> {
         let targets = self.sync.running().mount_targets.get(id).cloned();
         let targets = targets.with_context(|| format!("there is no file system {id} with mount targets"))?;
-        targets.iter().try_for_each(|it| self.region().link(it, up))
+        targets.iter().try_for_each(|it| self.region().link(it, up))?;
+        self.region().file_system(id)?.answers(up)
     }
 
     /// The machine of an instance, by its id.
@@ -227,11 +238,26 @@ impl Cloud {
     /// # Errors
     /// If there is no such load balancer.
     pub fn open(&self, balancer: &str, port: u16) -> anyhow::Result<Forward> {
-        let spec = self.sync.running().balancers.get(balancer).map(|it| it.spec());
-        let spec = spec.with_context(|| format!("there is no load balancer {balancer}"))?;
-        let address = spec.addresses.first().with_context(|| format!("{balancer} has no node"))?;
-        self.region()
-            .forward(Place::Internet, SocketAddrV4::new(self.public_address(balancer, *address)?, port))
+        self.way_to(balancer, port)?.with_context(|| format!("there is no load balancer {balancer}"))
+    }
+
+    /// As [`Cloud::open`], by a DNS name as well; `None` if there is no such thing.
+    pub(crate) fn way_to(&self, what: &str, port: u16) -> anyhow::Result<Option<Forward>> {
+        let running = self.sync.running();
+        let spec = running.balancers.get(what).map(|it| it.spec());
+        let by_name = running.names.get(what).cloned();
+        drop(running);
+        let nodes = match (by_name, spec) {
+            (Some(public), _) => public,
+            (None, Some(spec)) => spec
+                .addresses
+                .iter()
+                .map(|it| self.public_address(what, *it))
+                .collect::<anyhow::Result<_>>()?,
+            (None, None) => return Ok(None),
+        };
+        let nodes = nodes.into_iter().map(|it| SocketAddrV4::new(it, port)).collect();
+        self.region().forward_to_any(Place::Internet, nodes).map(Some)
     }
 
     /// What the internet calls a place's private address.
@@ -293,6 +319,7 @@ impl Drop for Cloud {
 fn tick(sync: &Arc<Sync>, over: &AtomicBool) {
     let mut seen = (u64::MAX, Instant::now());
     let mut picture = Picture::default();
+    let mut keeper = Keeper::default();
     while !over.load(Ordering::Relaxed) {
         let changes = sync.shared.lock().changes;
         let read = if changes != seen.0 || seen.1.elapsed() > IDLE {
@@ -310,6 +337,7 @@ fn tick(sync: &Arc<Sync>, over: &AtomicBool) {
         let done = read.and_then(|()| sync.reconcile(&picture));
         sync.report("reconciling", done);
         work::health(sync);
+        keeper.round(sync, &picture);
         thread::sleep(TICK);
     }
 }

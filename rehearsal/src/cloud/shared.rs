@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::fault::Fault;
+use super::scaling::Scaling;
 use crate::balancer::Health;
 
 #[derive(Clone, Default)]
@@ -29,6 +30,7 @@ pub(super) struct Known {
     /// Which instances shall be rebooted.
     pub(super) instance_reboots: BTreeSet<String>,
     pub(super) faults: Vec<Fault>,
+    pub(super) scaling: Scaling,
 }
 
 impl Shared {

@@ -33,7 +33,7 @@ pub(super) struct Sync {
     pub(super) options: Options,
     pub(super) shared: Shared,
     pub(super) authority: Authority,
-    pub(super) clients: Clients,
+    pub(super) clients: Arc<Clients>,
     pub(super) runtime: tokio::runtime::Handle,
     /// What the operator calls the cloud's interface, and what instances call it.
     pub(super) api: (u16, String),
@@ -65,7 +65,7 @@ pub(super) struct Running {
     pub(super) mount_targets: BTreeMap<String, Vec<String>>,
     /// Each database's zones: the primary's at first, and the standby's.
     pub(super) zones: BTreeMap<Ipv4Addr, String>,
-    names: BTreeMap<String, Vec<Ipv4Addr>>,
+    pub(super) names: BTreeMap<String, Vec<Ipv4Addr>>,
     book: Book,
 }
 
@@ -74,7 +74,7 @@ impl Sync {
         region: &Region,
         options: Options,
         shared: Shared,
-        clients: Clients,
+        clients: Arc<Clients>,
         runtime: tokio::runtime::Handle,
         api: (u16, String),
     ) -> anyhow::Result<Sync> {
@@ -233,8 +233,12 @@ impl Sync {
 
     /// Problems of what nobody wants any more are none.
     fn forget_problems(&self, picture: &Picture) {
+        let groups = self.shared.lock().scaling.names();
         self.running().problems.retain(|what, _| {
             let name = what.split('/').nth(1).unwrap_or_default();
+            if what.starts_with("scaling/") {
+                return groups.contains(name);
+            }
             picture.machines.contains_key(name)
                 || picture.databases.contains_key(name)
                 || picture.balancers.contains_key(name)

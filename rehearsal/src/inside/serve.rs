@@ -145,6 +145,7 @@ impl Region {
                 handed = Some(self.at(&place, listen)?.into());
             }
             Ask::Name { name, addresses } => self.names.set(&name, addresses),
+            Ask::Limit { name, share } => self.instance(&name)?.limit(share)?,
             Ask::Link { name, up } => self.places.link(&name, up)?,
             Ask::Metadata { name, it } => self.imds.set(self.places.cable(&name)?.owner(), it.map(|it| *it)),
             Ask::Erase { name, path } => self.within_root(&name, "rm -f \"$1\"", &[&path], None)?,

@@ -76,6 +76,10 @@ impl Instance {
         state
     }
 
+    pub(super) fn limit(&self, share: Option<f64>) -> anyhow::Result<()> {
+        self.cgroups.limit_cpu(share)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,24 +1,22 @@
 //! An instance from outside: a machine that can be started, used, broken and thrown away.
 
+mod shell;
+
 use std::fs;
 use std::net::Ipv4Addr;
-use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use crate::command::{self, Output, order};
 use crate::image::Image;
 use crate::metadata::Metadata;
 use crate::region::Region;
-use crate::wire::{Answer, Ask, Phase, Place, Signal, State};
+use crate::wire::{Answer, Ask, Phase, Signal, State};
 
 /// How long a boot may take on a busy machine.
 const BOOT: Duration = Duration::from_secs(180);
-/// How long a command may take unless said otherwise.
-const COMMAND: Duration = Duration::from_secs(300);
 
 /// A machine in a region.
 #[derive(Clone)]
@@ -79,7 +77,16 @@ impl Instance {
         Ok(self.state()?.cpu)
     }
 
-    fn state(&self) -> anyhow::Result<State> {
+    /// Gives it at most this share of one processor, or as much as there is. Where control groups have no processor
+    /// controller, which happens to those who are not root, nothing changes.
+    ///
+    /// # Errors
+    /// If it was terminated.
+    pub fn limit_cpu(&self, share: Option<f64>) -> anyhow::Result<()> {
+        self.region.ask(Ask::Limit { name: self.name.clone(), share }).map(drop)
+    }
+
+    pub(crate) fn state(&self) -> anyhow::Result<State> {
         match self.region.ask(Ask::State { name: self.name.clone() })? {
             Answer::State(state) => Ok(state),
             other => bail!("the region answered {other:?} to a question about {}", self.name),
@@ -125,81 +132,6 @@ impl Instance {
         let script = "systemctl --failed --plain --no-legend; \
              for it in $(systemctl --failed --plain --no-legend | cut -d' ' -f1); do journalctl -n 20 --no-pager -u $it; done";
         self.exec(&["sh", "-c", script]).map(|it| it.stdout).unwrap_or_default()
-    }
-
-    /// Runs a command as root and waits for its end, at most five minutes.
-    ///
-    /// # Errors
-    /// If it cannot be started or does not end; not if it ends badly, which [`Output`] says.
-    pub fn exec(&self, argv: &[&str]) -> anyhow::Result<Output> {
-        self.exec_for(COMMAND, argv)
-    }
-
-    /// As [`Instance::exec`] with other patience; what takes longer is killed.
-    ///
-    /// # Errors
-    /// As [`Instance::exec`].
-    pub fn exec_for(&self, patience: Duration, argv: &[&str]) -> anyhow::Result<Output> {
-        command::run(&self.region, &self.place(), order(argv, &[]), &[], patience)
-    }
-
-    /// As [`Instance::exec`] with something to read on standard input.
-    ///
-    /// # Errors
-    /// As [`Instance::exec`].
-    pub fn pipe(&self, argv: &[&str], input: &[u8]) -> anyhow::Result<Output> {
-        command::run(&self.region, &self.place(), order(argv, &[]), input, COMMAND)
-    }
-
-    /// Runs a shell script and returns what it printed.
-    ///
-    /// # Errors
-    /// As [`Instance::exec`], and if it ends with another code than 0.
-    pub fn sh(&self, script: &str) -> anyhow::Result<String> {
-        self.feed(script, &[])
-    }
-
-    /// The same with something to read on standard input.
-    fn feed(&self, script: &str, input: &[u8]) -> anyhow::Result<String> {
-        let order = order(&["sh", "-euc", script], &[]);
-        let said = command::run(&self.region, &self.place(), order, input, COMMAND)?;
-        if !said.success() {
-            let name = &self.name;
-            bail!("`{script}` ended with {} on {name}: {}{}", said.code, said.stdout, said.stderr);
-        }
-        Ok(said.stdout)
-    }
-
-    fn place(&self) -> Place {
-        Place::Named(self.name.clone())
-    }
-
-    /// Writes a file, its directories included, whether the instance runs or not.
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    pub fn put(&self, path: &str, content: &[u8], mode: u32) -> anyhow::Result<()> {
-        if self.phase()? == Phase::Running {
-            let path = quoted(path);
-            let script = format!(
-                "mkdir -p \"$(dirname {path})\"; cat > {path}.new; chmod {mode:o} {path}.new; mv {path}.new {path}"
-            );
-            return self.feed(&script, content).map(drop);
-        }
-        let file = nix::sys::memfd::memfd_create("file", nix::sys::memfd::MFdFlags::MFD_CLOEXEC);
-        let mut file = fs::File::from(file.context("making a file in memory")?);
-        std::io::Write::write_all(&mut file, content).context("making a file in memory")?;
-        std::io::Seek::rewind(&mut file).context("making a file in memory")?;
-        let ask = Ask::Put { name: self.name.clone(), path: path.to_owned(), mode };
-        self.region.ask_with(&ask, file.as_raw_fd()).map(drop)
-    }
-
-    /// Reads a text file of a running instance.
-    ///
-    /// # Errors
-    /// If there is none.
-    pub fn read(&self, path: &str) -> anyhow::Result<String> {
-        self.feed(&format!("cat {}", quoted(path)), &[])
     }
 
     /// What it has written to its console since it was made.
@@ -283,9 +215,4 @@ impl Instance {
         let layers = std::iter::once(layer).chain(self.layers).collect();
         Ok(Image::of_layers(layers))
     }
-}
-
-/// A word for the shell.
-fn quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', r"'\''"))
 }

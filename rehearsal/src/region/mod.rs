@@ -1,26 +1,24 @@
 //! A region from outside: started, asked, and ended with the value that stands for it.
 
+mod reach;
+mod start;
+
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
+use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use nix::unistd::geteuid;
 
 use crate::builder::Builder;
-use crate::command::{self, Output, Running};
-use crate::forward::Forward;
-use crate::keeper::{self, Charge, PACKAGES};
+use crate::keeper::{Charge, PACKAGES};
 use crate::packages::{self, Mirrors};
-use crate::roles::Role;
 use crate::state::State;
 use crate::vpc::Network;
 use crate::wire::{Answer, Ask, Place, Reply, Service, receive, send};
@@ -40,66 +38,6 @@ struct Inner {
 }
 
 impl Region {
-    /// Starts a region whose files lie below [`State::from_env`].
-    ///
-    /// # Errors
-    /// In words what the machine lacks; [`crate::doctor`] knows more.
-    pub fn start() -> anyhow::Result<Region> {
-        Region::start_in(State::from_env())
-    }
-
-    /// Starts a region whose files lie below the given directory.
-    ///
-    /// # Errors
-    /// As [`Region::start`].
-    pub fn start_in(state: State) -> anyhow::Result<Region> {
-        let regions = state.regions()?;
-        sweep(&regions);
-        let id = new_id();
-        let dir = regions.join(&id);
-        fs::create_dir_all(dir.join("efs")).with_context(|| format!("making {}", dir.display()))?;
-        let charge = Charge {
-            dir: dir.clone(),
-            id,
-            package_cache: state.packages()?,
-            mirrors: Mirrors::of_this_machine(),
-            rootless: rootless(),
-        };
-        let (ours, theirs) = UnixStream::pair().context("making a line to the region")?;
-        let log = dir.join("region.log");
-        let stderr = fs::File::create(&log).with_context(|| format!("creating {}", log.display()))?;
-        let keeper = Role::Keeper(charge.clone())
-            .command_with_a_control_group(charge.rootless)?
-            .stdin(OwnedFd::from(theirs))
-            .stdout(stderr.try_clone().context("opening the region's log")?)
-            .stderr(stderr)
-            .spawn()
-            .context("starting the region's keeper")?;
-        let waiting = ours.try_clone().context("copying the line to the region")?;
-        let region = Region(Arc::new(Inner {
-            charge,
-            state,
-            keeper_pid: keeper.id(),
-            keeper: Mutex::new(keeper),
-            line: Mutex::new(Some(ours)),
-            next: AtomicU32::new(11),
-        }));
-        region.wait_until_ready(waiting, &log)?;
-        Ok(region)
-    }
-
-    fn wait_until_ready(&self, line: UnixStream, log: &Path) -> anyhow::Result<()> {
-        let mut said = String::new();
-        BufReader::new(&line).read_line(&mut said).context("listening to the region")?;
-        if said == "ready\n" {
-            return Ok(());
-        }
-        let mut rest = String::new();
-        let _ = (&line).read_to_string(&mut rest);
-        let log = fs::read_to_string(log).unwrap_or_default();
-        bail!("the region did not start: {}", [said, rest, log].concat().trim());
-    }
-
     /// Names the region among others on this machine.
     pub fn id(&self) -> &str {
         &self.0.charge.id
@@ -166,65 +104,6 @@ impl Region {
     /// If there is no such place.
     pub fn link(&self, name: &str, up: bool) -> anyhow::Result<()> {
         self.ask(Ask::Link { name: name.to_owned(), up }).map(drop)
-    }
-
-    /// Runs a program of this machine in a place of the region and waits for its end.
-    ///
-    /// # Errors
-    /// If it does not start, or takes longer than five minutes.
-    pub fn exec(&self, place: impl Into<Place>, argv: &[&str]) -> anyhow::Result<Output> {
-        command::run(self, &place.into(), command::order(argv, &[]), &[], Duration::from_secs(300))
-    }
-
-    /// Starts a program of this machine in a place of the region, with its output in the region's log.
-    /// It ends when the answer is dropped.
-    ///
-    /// # Errors
-    /// If it does not start.
-    pub fn spawn(
-        &self,
-        place: impl Into<Place>,
-        argv: &[&str],
-        env: &[(&str, &str)],
-    ) -> anyhow::Result<Running> {
-        let path = self.0.charge.dir.join("region.log");
-        let log = fs::File::options().append(true).create(true).open(&path);
-        let log = log.with_context(|| format!("opening {}", path.display()))?;
-        command::start(self, &place.into(), command::order(argv, env), log)
-    }
-
-    /// A connection that begins in a place of the region, usable here.
-    ///
-    /// # Errors
-    /// If nobody listens there.
-    pub fn dial(&self, from: impl Into<Place>, to: SocketAddrV4) -> anyhow::Result<TcpStream> {
-        Ok(self.ask_for(Ask::Dial { place: from.into(), to })?.into())
-    }
-
-    /// A listening socket in a place of the region, usable here.
-    ///
-    /// # Errors
-    /// If the address is taken or not the place's own.
-    pub fn listen(&self, place: impl Into<Place>, at: SocketAddrV4) -> anyhow::Result<TcpListener> {
-        Ok(self.ask_for(Ask::Listen { place: place.into(), at })?.into())
-    }
-
-    /// A port of this machine's loopback that leads to an address as seen from a place of the region.
-    ///
-    /// # Errors
-    /// If no port can be had.
-    pub fn forward(&self, from: impl Into<Place>, to: SocketAddrV4) -> anyhow::Result<Forward> {
-        Forward::into_region(self.0.charge.socket(), from.into(), to)
-    }
-
-    /// The other way round: an address inside that leads to a port of this machine's loopback.
-    ///
-    /// # Errors
-    /// If the address is taken.
-    pub fn expose(&self, place: impl Into<Place>, at: SocketAddrV4, port: u16) -> anyhow::Result<Forward> {
-        Forward::of(self.listen(place, at)?, move || {
-            TcpStream::connect((Ipv4Addr::LOCALHOST, port)).context("connecting to the loopback")
-        })
     }
 
     /// Whether the package mirror answers; it does until told otherwise.
@@ -299,7 +178,7 @@ impl Inner {
         let _ = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).wait();
         // Only if the keeper was killed is there anything left.
         if self.charge.dir.exists() {
-            clean_up(&self.charge.dir);
+            start::clean_up(&self.charge.dir);
         }
     }
 }
@@ -322,36 +201,4 @@ pub(crate) fn ask_at(socket: &Path, ask: &Ask, fds: &[i32]) -> anyhow::Result<(A
         (Ok(answer), fds) => Ok((answer, fds)),
         (Err(err), _) => bail!(err),
     }
-}
-
-/// Eight characters that no other region of this machine has.
-fn new_id() -> String {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let mix = (now.as_nanos() as u64 ^ (u64::from(std::process::id()) << 32))
-        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-        .wrapping_add(u64::from(count));
-    format!("{:08x}", (mix >> 32) ^ (mix & 0xffff_ffff))
-}
-
-/// Removes what regions left behind whose keeper was killed as well.
-fn sweep(regions: &Path) {
-    let dirs = fs::read_dir(regions).into_iter().flatten().flatten().map(|it| it.path());
-    for dir in dirs.filter(|it| it.join("lock").exists() && keeper::lock(it).is_ok()) {
-        clean_up(&dir);
-    }
-}
-
-/// Removes files and control groups of a region, unless its keeper lives.
-fn clean_up(dir: &Path) {
-    let role = Role::Sweep(keeper::Remains { dir: dir.to_owned(), rootless: rootless() });
-    if let Ok(mut command) = role.command() {
-        let _ = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    }
-}
-
-/// Whether it takes a user namespace to be root.
-pub(crate) fn rootless() -> bool {
-    !geteuid().is_root()
 }

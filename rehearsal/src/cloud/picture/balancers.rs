@@ -6,17 +6,17 @@ use std::time::Duration;
 use anyhow::Context;
 use aws_sdk_elasticloadbalancingv2 as elb;
 
-use super::clients::Clients;
-use super::picture::MachinePlan;
+use super::MachinePlan;
 use crate::balancer::{Check, Listener, PathRule, TargetGroup};
+use crate::cloud::clients::Clients;
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct BalancerPlan {
-    pub(super) dns_name: String,
-    pub(super) subnets: Vec<String>,
-    pub(super) security_groups: Vec<String>,
-    pub(super) listeners: Vec<Listener>,
-    pub(super) groups: Vec<TargetGroup>,
+pub(in crate::cloud) struct BalancerPlan {
+    pub(in crate::cloud) dns_name: String,
+    pub(in crate::cloud) subnets: Vec<String>,
+    pub(in crate::cloud) security_groups: Vec<String>,
+    pub(in crate::cloud) listeners: Vec<Listener>,
+    pub(in crate::cloud) groups: Vec<TargetGroup>,
 }
 
 pub(super) async fn read(

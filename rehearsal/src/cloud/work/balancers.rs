@@ -1,0 +1,69 @@
+//! What there is to do about load balancers, and how their targets are.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::balancer::BalancerSpec;
+use crate::cloud::picture::{BalancerPlan, Picture};
+use crate::cloud::sync::Sync;
+use crate::cloud::wanted::Addresses;
+
+/// What real time would make of a health check is too long for no reason here.
+const QUICKEST_CHECK: Duration = Duration::from_millis(500);
+
+pub(in crate::cloud) fn balancers(sync: &Arc<Sync>, picture: &Picture, addresses: &Addresses) {
+    for (name, plan) in &picture.balancers {
+        let Some(own) = addresses.balancers.get(name).filter(|it| !it.is_empty()) else { continue };
+        let want = spec(name, plan, own, sync.options.clock);
+        let known = sync.running().balancers.get(name).cloned();
+        let name = name.clone();
+        match known {
+            Some(balancer) if balancer.spec() == want => {}
+            Some(balancer) => sync.work(&format!("balancer/{name}"), move |_| balancer.change(want)),
+            None => sync.work(&format!("balancer/{}", name.clone()), move |sync| {
+                let made = sync.region.balancer(want)?;
+                sync.apply_network()?;
+                sync.running().balancers.insert(name.clone(), made);
+                sync.shared.lock().pending_balancers.remove(&name);
+                Ok(())
+            }),
+        }
+    }
+    let gone: Vec<_> = {
+        let running = sync.running();
+        running.balancers.keys().filter(|it| !picture.balancers.contains_key(*it)).cloned().collect()
+    };
+    for name in gone {
+        sync.work(&format!("end/{name}"), move |sync| {
+            let balancer = sync.running().balancers.remove(&name);
+            balancer.map_or(Ok(()), crate::Balancer::terminate)
+        });
+    }
+}
+
+fn spec(name: &str, plan: &BalancerPlan, own: &[(Ipv4Addr, Ipv4Addr)], clock: u32) -> BalancerSpec {
+    let mut groups = plan.groups.clone();
+    for it in &mut groups {
+        it.check.interval = (it.check.interval / clock.max(1)).max(QUICKEST_CHECK);
+        // The time-out stays: a busy machine answers late, and that is no illness.
+        it.drain /= clock.max(1);
+    }
+    let addresses = own.iter().map(|it| it.0).collect();
+    BalancerSpec { name: name.to_owned(), addresses, listeners: plan.listeners.clone(), groups }
+}
+
+/// The health of every target, by group and target.
+pub(in crate::cloud) fn health(sync: &Sync) {
+    let balancers: Vec<_> = sync.running().balancers.values().cloned().collect();
+    let mut all = BTreeMap::new();
+    for balancer in balancers {
+        for group in balancer.spec().groups {
+            if let Ok(health) = balancer.health(&group.name) {
+                all.insert(group.name, health);
+            }
+        }
+    }
+    sync.shared.lock().health = all;
+}
