@@ -119,10 +119,12 @@ impl Cloud {
     /// # Errors
     /// If a part of it does not start; in words what is missing.
     pub fn start(options: Options) -> anyhow::Result<Cloud> {
-        // Images first: nobody should wait for them with a half-built stack.
-        for (_, image) in Cloud::images(&options) {
-            image.prepare(&options.state)?;
-        }
+        // Images first: nobody should wait for them with a half-built stack. Upon the same Debian, all at once.
+        let images = Cloud::images(&options);
+        thread::scope(|scope| {
+            let all = images.each_ref().map(|(_, it)| scope.spawn(|| it.prepare(&options.state)));
+            all.into_iter().try_for_each(|it| it.join().unwrap_or_else(|_| bail!("building an image broke")))
+        })?;
         let region = Region::start_in(options.state.clone())?;
         let moto = moto::start(&region, &options.moto)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -213,14 +215,15 @@ impl Cloud {
         databases.iter().try_for_each(crate::Database::kill_primary)
     }
 
-    /// Pulls the cables of a file system's mount targets, or plugs them in.
+    /// Pulls the cables of a file system's mount targets, or plugs them in; whoever has mounted it feels it, too.
     ///
     /// # Errors
     /// If there is no such file system.
     pub fn link_file_system(&self, id: &str, up: bool) -> anyhow::Result<()> {
         let targets = self.sync.running().mount_targets.get(id).cloned();
         let targets = targets.with_context(|| format!("there is no file system {id} with mount targets"))?;
-        targets.iter().try_for_each(|it| self.region().link(it, up))
+        targets.iter().try_for_each(|it| self.region().link(it, up))?;
+        self.region().file_system(id)?.answers(up)
     }
 
     /// The machine of an instance, by its id.
@@ -249,18 +252,20 @@ impl Cloud {
         drop(running);
         let nodes = match (by_name, spec) {
             (Some(public), _) => public,
-            (None, Some(spec)) => {
-                spec.addresses.iter().map(|it| self.public_address(*it)).collect::<anyhow::Result<_>>()?
-            }
+            (None, Some(spec)) => spec
+                .addresses
+                .iter()
+                .map(|it| self.public_address(what, *it))
+                .collect::<anyhow::Result<_>>()?,
             (None, None) => return Ok(None),
         };
         let nodes = nodes.into_iter().map(|it| SocketAddrV4::new(it, port)).collect();
         self.region().forward_to_any(Place::Internet, nodes).map(Some)
     }
 
-    /// What the internet calls a private address.
-    fn public_address(&self, private: Ipv4Addr) -> anyhow::Result<Ipv4Addr> {
-        let public = self.sync.public_of(private);
+    /// What the internet calls a place's private address.
+    fn public_address(&self, place: &str, private: Ipv4Addr) -> anyhow::Result<Ipv4Addr> {
+        let public = self.sync.public_of(place, private);
         public.with_context(|| format!("{private} has no public address"))
     }
 

@@ -33,7 +33,12 @@ pub(super) fn start(region: &Region, venv: &Path) -> anyhow::Result<Running> {
     let images = region.dir().join("images.json");
     std::fs::write(&images, IMAGES).context("writing the list of images")?;
     let (program, images) = (program.display().to_string(), images.display().to_string());
-    let env = [("MOTO_AMIS_PATH", images.as_str()), ("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")];
+    let env = [
+        ("MOTO_AMIS_PATH", images.as_str()),
+        ("MOTO_IAM_LOAD_MANAGED_POLICIES", "true"),
+        // A thread per question, and memory of its own for each: 30 MB that nobody needs.
+        ("MALLOC_ARENA_MAX", "1"),
+    ];
     let running = region.spawn(Place::Internet, &[&program, "-H", "127.0.0.1", "-p", "5000"], &env)?;
     let began = Instant::now();
     while region.dial(Place::Internet, ADDRESS).is_err() {
