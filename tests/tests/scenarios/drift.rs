@@ -236,7 +236,7 @@ fn a_plan_searches_for_what_is_not_where_the_last_up_saw_it() {
     // Without the notes all is found as well, and the next change writes them again.
     lab.account().call("ec2", "delete_tags", json!({ "Resources": [vpc["VpcId"]], "Tags": noted }));
     assert!(short < lab.lamp("--on aws plan").ok().calls.len());
-    lab.configure("tags = { team = \"web\" }\n");
+    lab.configure("[scaling]\ncpu_target = 50.0\n");
     lab.up();
     assert_eq!(lab.lamp("--on aws plan").ok().calls.len(), short);
 }
