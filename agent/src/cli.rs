@@ -53,7 +53,7 @@ pub struct Install {
     /// Certificates to trust at that endpoint, beside the system's
     #[arg(long, value_name = "FILE")]
     pub ca_bundle: Option<PathBuf>,
-    /// Certificates to trust at the database, instead of Amazon's
+    /// Certificates to trust at the database, instead of Amazon's (kept as /etc/lamp/database-ca.pem)
     #[arg(long, value_name = "FILE")]
     pub db_ca: Option<PathBuf>,
     /// Leave /var/www/html/index.php to its owner
