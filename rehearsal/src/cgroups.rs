@@ -45,7 +45,7 @@ impl Cgroups {
     fn from(mounts: &str, own: &str, as_root: bool) -> Option<Cgroups> {
         let lines = || mounts.lines().map(|it| it.split(' ').collect::<Vec<_>>()).filter(|it| it.len() > 3);
         // A container's files may have been mounted over; the last mount is the one that is seen.
-        let unified = lines().filter(|it| it[2] == "cgroup2").next_back();
+        let unified = lines().rfind(|it| it[2] == "cgroup2");
         let mut at = unified.as_ref().map(|it| PathBuf::from(it[1])).unwrap_or_default();
         if !as_root {
             // Without root only what was delegated to our own group is ours.
