@@ -13,6 +13,7 @@ pub(super) struct Clients {
     pub(super) elb: aws_sdk_elasticloadbalancingv2::Client,
     pub(super) cloudwatch: aws_sdk_cloudwatch::Client,
     pub(super) region: String,
+    pub(super) iam: aws_sdk_iam::Client,
 }
 
 impl Clients {
@@ -38,6 +39,7 @@ impl Clients {
             elb: aws_sdk_elasticloadbalancingv2::Client::new(&sdk),
             cloudwatch: aws_sdk_cloudwatch::Client::new(&sdk),
             region: region.to_owned(),
+            iam: aws_sdk_iam::Client::new(&sdk),
         }
     }
 

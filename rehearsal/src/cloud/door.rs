@@ -3,13 +3,13 @@
 use std::fs::File;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use anyhow::Context;
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -20,8 +20,11 @@ use super::call::Call;
 use super::clients::Clients;
 use super::fault::{FaultKind, strike};
 use super::moto;
+use super::refusal::Refusal;
 use super::scaling;
 use super::shared::Shared;
+use super::ssm;
+use super::sync::Sync;
 use crate::region::Region;
 use crate::wire::Place;
 
@@ -30,13 +33,31 @@ pub(super) struct Door {
     shared: Shared,
     clients: Arc<Clients>,
     log: Mutex<File>,
+    /// What the calls are about; known a moment after the door is built.
+    sync: OnceLock<Weak<Sync>>,
+    commands: ssm::Ledger,
 }
 
 impl Door {
     pub(super) fn new(region: &Region, shared: &Shared, clients: &Arc<Clients>) -> anyhow::Result<Arc<Door>> {
         let log = File::create(region.dir().join("calls.log")).context("creating the log of calls")?;
-        let (region, shared, clients) = (region.clone(), shared.clone(), Arc::clone(clients));
-        Ok(Arc::new(Door { region, shared, clients, log: Mutex::new(log) }))
+        Ok(Arc::new(Door {
+            region: region.clone(),
+            shared: shared.clone(),
+            clients: Arc::clone(clients),
+            log: Mutex::new(log),
+            sync: OnceLock::new(),
+            commands: ssm::Ledger::default(),
+        }))
+    }
+
+    /// From now on it can answer for what runs.
+    pub(super) fn serves(&self, sync: &Arc<Sync>) {
+        let _ = self.sync.set(Arc::downgrade(sync));
+    }
+
+    fn sync(&self) -> Option<Arc<Sync>> {
+        self.sync.get()?.upgrade()
     }
 
     /// Serves a port of this machine's loopback; says which.
@@ -82,18 +103,19 @@ impl Door {
         let fault = strike(&mut self.shared.lock().faults, &call);
         let refused = fault.and_then(FaultKind::answer);
         let answer = match refused {
-            Some((status, code, words)) => refusal(status, code, words),
+            Some((status, code, words)) => Refusal::new(code, words).with_status(status).answer(&call),
+            None if ssm::is_ours(&call) => self.run_command(&call).await,
             None if call.service == "autoscaling" => {
                 match scaling::answer(&self.shared, &self.clients, &call).await {
                     Ok(body) => document(body),
-                    Err(scaling::Refusal(code, words)) => refusal(400, code, &words),
+                    Err(refusal) => refusal.answer(&call),
                 }
             }
             None => {
                 let request = self.question(&call, parts, &body);
                 match self.forward(request).await {
                     Ok(answer) => self.reply(&call, answer),
-                    Err(err) => refusal(503, "ServiceUnavailable", &format!("{err:#}")),
+                    Err(err) => unavailable(&format!("{err:#}")).answer(&call),
                 }
             }
         };
@@ -105,6 +127,22 @@ impl Door {
             anyhow::bail!("the answer is dropped, as ordered");
         }
         Ok(answer)
+    }
+
+    async fn run_command(self: &Arc<Door>, call: &Call) -> Response<Full<Bytes>> {
+        let Some(sync) = self.sync() else { return unavailable("the cloud is starting").answer(call) };
+        let (it, asked) = (Arc::clone(self), call.clone());
+        let answer = tokio::task::spawn_blocking(move || ssm::answer(&sync, &it.commands, &asked)).await;
+        match answer {
+            Ok(Ok(it)) => {
+                let mut answer = Response::new(Full::new(Bytes::from(it.to_string())));
+                let kind = HeaderValue::from_static("application/x-amz-json-1.1");
+                answer.headers_mut().insert(CONTENT_TYPE, kind);
+                answer
+            }
+            Ok(Err(refusal)) => refusal.answer(call),
+            Err(err) => unavailable(&err.to_string()).answer(call),
+        }
     }
 
     fn question(&self, call: &Call, mut parts: http::request::Parts, body: &Bytes) -> Request<Full<Bytes>> {
@@ -191,10 +229,11 @@ impl Door {
     fn note(&self, call: &Call, fault: Option<FaultKind>, status: StatusCode, began: Instant) {
         let fault = fault.map(|it| format!(" {it:?}")).unwrap_or_default();
         let line = format!(
-            "{} {} {} {}{fault} {} ms\n",
+            "{} {} {} {} {}{fault} {} ms\n",
             jiff::Timestamp::now(),
             call.service,
             call.action,
+            call.subject(),
             status.as_u16(),
             began.elapsed().as_millis()
         );
@@ -209,18 +248,6 @@ fn document(body: String) -> Response<Full<Bytes>> {
     answer
 }
 
-/// In the form that the query protocols read, which the others understand by its status.
-fn refusal(status: u16, code: &str, words: &str) -> Response<Full<Bytes>> {
-    let body = format!(
-        "<ErrorResponse><Errors><Error><Code>{code}</Code><Message>{words}</Message></Error></Errors>\
-         <Error><Code>{code}</Code><Message>{words}</Message></Error><RequestId>front-door</RequestId></ErrorResponse>"
-    );
-    let mut answer = Response::new(Full::new(Bytes::from(body)));
-    *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    answer.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("text/xml"));
-    answer.headers_mut().insert(
-        "x-amzn-errortype",
-        http::HeaderValue::from_str(code).unwrap_or(http::HeaderValue::from_static("InternalFailure")),
-    );
-    answer
+fn unavailable(words: &str) -> Refusal {
+    Refusal::new("ServiceUnavailable", words).with_status(503)
 }

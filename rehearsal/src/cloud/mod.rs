@@ -8,8 +8,10 @@ mod door;
 mod fault;
 mod moto;
 mod picture;
+mod refusal;
 mod scaling;
 mod shared;
+mod ssm;
 mod sync;
 mod wanted;
 mod work;
@@ -141,6 +143,7 @@ impl Cloud {
         drop(guard);
         let api = (port, format!("http://{INSIDE}"));
         let sync = Arc::new(Sync::new(&region, options, shared, clients, runtime.handle().clone(), api)?);
+        door.serves(&sync);
         let over = Arc::new(AtomicBool::new(false));
         let ticker = {
             let (sync, over) = (Arc::clone(&sync), Arc::clone(&over));

@@ -19,6 +19,6 @@ mod round;
 mod share;
 mod tracking;
 
-pub(super) use api::{Refusal, answer};
+pub(super) use api::answer;
 pub(super) use group::Scaling;
 pub(super) use keeper::Keeper;
