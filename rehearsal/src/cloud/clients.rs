@@ -7,6 +7,7 @@ use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutCo
 use aws_sdk_ec2::config::{Credentials, SharedCredentialsProvider};
 
 pub(super) struct Clients {
+    pub(super) cloudfront: aws_sdk_cloudfront::Client,
     pub(super) ec2: aws_sdk_ec2::Client,
     pub(super) efs: aws_sdk_efs::Client,
     pub(super) rds: aws_sdk_rds::Client,
@@ -33,6 +34,7 @@ impl Clients {
             .timeout_config(timeouts)
             .build();
         Clients {
+            cloudfront: aws_sdk_cloudfront::Client::new(&sdk),
             ec2: aws_sdk_ec2::Client::new(&sdk),
             efs: aws_sdk_efs::Client::new(&sdk),
             rds: aws_sdk_rds::Client::new(&sdk),

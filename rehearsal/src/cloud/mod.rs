@@ -28,6 +28,7 @@ use anyhow::{Context, bail};
 
 use crate::balancer::Health;
 use crate::command::Running as Process;
+use crate::edge::Edge;
 use crate::forward::Forward;
 use crate::image::Image;
 use crate::instance::Instance;
@@ -83,6 +84,7 @@ pub struct Cloud {
     port: u16,
     over: Arc<AtomicBool>,
     ticker: Option<JoinHandle<()>>,
+    edge: Arc<Edge>,
     _moto: Process,
     _control: Forward,
     runtime: Option<tokio::runtime::Runtime>,
@@ -144,6 +146,13 @@ impl Cloud {
         let api = (port, format!("http://{INSIDE}"));
         let sync = Arc::new(Sync::new(&region, options, shared, clients, runtime.handle().clone(), api)?);
         door.serves(&sync);
+        let edge = {
+            let _guard = runtime.enter();
+            let shared = sync.shared.clone();
+            let changes = move || shared.lock().changes;
+            let authority = Arc::clone(&sync.authority);
+            Edge::start(&region, sync.clients.cloudfront.clone(), control.url(), authority, changes)?
+        };
         let over = Arc::new(AtomicBool::new(false));
         let ticker = {
             let (sync, over) = (Arc::clone(&sync), Arc::clone(&over));
@@ -154,6 +163,7 @@ impl Cloud {
             port,
             over,
             ticker: Some(ticker),
+            edge,
             _moto: moto,
             _control: control,
             runtime: Some(runtime),
@@ -242,6 +252,15 @@ impl Cloud {
     /// If there is no such load balancer.
     pub fn open(&self, balancer: &str, port: u16) -> anyhow::Result<Forward> {
         self.way_to(balancer, port)?.with_context(|| format!("there is no load balancer {balancer}"))
+    }
+
+    /// A URL of this machine that leads to what has this name in the region: a distribution, a bucket or its website.
+    ///
+    /// # Errors
+    /// If no port can be had.
+    pub fn site(&self, name: &str) -> anyhow::Result<Option<String>> {
+        let _guard = self.runtime.as_ref().map(|it| it.enter());
+        self.edge.url(name)
     }
 
     /// As [`Cloud::open`], by a DNS name as well; `None` if there is no such thing.
