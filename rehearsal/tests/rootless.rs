@@ -255,7 +255,7 @@ impl Drop for User {
                 _ => break,
             }
         }
-        let _ = Command::new("userdel").arg(&self.name).output();
+        let _ = Command::new("userdel").args(["--force", &self.name]).output();
         let _ = fs::remove_dir_all(&self.home);
     }
 }
