@@ -75,6 +75,7 @@ impl Builder {
     pub fn create(self) -> anyhow::Result<Instance> {
         let layers = self.image.layers(self.region.state())?;
         let address = self.address.unwrap_or_else(|| self.region.free_address());
+        self.region.choose(address);
         let spec = InstanceSpec { name: self.name.clone(), address, layers: layers.clone(), cpu: self.cpu };
         self.region.ask(Ask::Create(spec))?;
         let it = Instance { region: self.region, name: self.name, address, layers };

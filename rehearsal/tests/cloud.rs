@@ -22,7 +22,7 @@ use rehearsal::{Cloud, Fault, FaultKind, Options};
 const USER_DATA: &str = r#"#!/bin/bash
 set -e
 apt-get -q update
-DEBIAN_FRONTEND=noninteractive apt-get -q -y install apache2 libapache2-mod-php php-mysql
+DEBIAN_FRONTEND=noninteractive apt-get -q -y install apache2 php-fpm php-mysql
 mkdir -p /var/www/html/efs
 until mount -t efs -o tls FILES:/ /var/www/html/efs; do sleep 1; done
 [ -e /var/www/html/efs/note ] || hostname > /var/www/html/efs/note

@@ -97,7 +97,8 @@ fn a_dead_file_server_lets_those_wait_who_have_mounted_it() {
         .unwrap();
     files.answers(false).unwrap();
     // It waits instead of failing: the time-out ends it, not an error.
-    assert_eq!(web.exec(&["timeout", "2", "cat", "/mnt/efs/note"]).unwrap().code, 124);
+    let said = web.exec(&["timeout", "2", "cat", "/mnt/efs/note"]).unwrap();
+    assert_eq!(said.code, 124, "{said:?}");
     assert_eq!(web.sh("systemctl is-system-running").unwrap(), "running\n");
     files.answers(false).unwrap();
     files.answers(true).unwrap();

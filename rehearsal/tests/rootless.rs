@@ -246,8 +246,16 @@ impl User {
 
 impl Drop for User {
     fn drop(&mut self) {
-        let _ = fs::remove_dir(&self.group);
-        let _ = Command::new("userdel").arg(&self.name).output();
+        // What was killed just now may still be on its way out.
+        for _ in 0..100 {
+            match fs::remove_dir(&self.group) {
+                Err(err) if err.kind() == std::io::ErrorKind::ResourceBusy => {
+                    thread::sleep(Duration::from_millis(100));
+                }
+                _ => break,
+            }
+        }
+        let _ = Command::new("userdel").args(["--force", &self.name]).output();
         let _ = fs::remove_dir_all(&self.home);
     }
 }

@@ -113,6 +113,8 @@ impl Node {
             format!("set server {server} health down"),
             format!("enable health {server}"),
             format!("enable server {server}"),
+            // Whoever leaves maintenance counts as up until the first check says otherwise.
+            format!("set server {server} health down"),
         ])?;
         if !said.contains("New server registered") {
             bail!("{} does not take target {server}: {}", self.machine.name(), said.trim());

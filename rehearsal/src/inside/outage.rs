@@ -12,7 +12,7 @@ use super::supervise::Instance;
 use crate::wire::Exec;
 
 /// Covers every mount of a file system with one that nobody serves; the process that could serve it says how many there
-/// are, and sleeps. What is open stays open.
+/// are, and waits to be ended. What is open stays open.
 const COVER: &str = r#"
 list=$(awk -v end="/efs/$1" '$4 ~ end "(/.*)?$" && $5 !~ "^/run/lamp/" { print $5 }' /proc/self/mountinfo)
 [ -n "$list" ] || { echo 0; exit; }
@@ -21,7 +21,7 @@ while read -r at; do
   mount -i -t fuse -o "fd=$fd,rootmode=40000,user_id=0,group_id=0,allow_other" cut "$(printf %b "$at")" || exit
 done <<<"$list"
 echo "$list" | wc -l
-exec sleep infinity
+read -r
 "#;
 /// Takes the covers away.
 const UNCOVER: &str = r#"

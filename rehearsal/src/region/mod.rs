@@ -3,13 +3,13 @@
 mod reach;
 mod start;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Child;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -34,7 +34,8 @@ struct Inner {
     keeper_pid: u32,
     /// The region lives as long as this line.
     line: Mutex<Option<UnixStream>>,
-    next: AtomicU32,
+    /// Addresses that somebody chose.
+    chosen: Mutex<BTreeSet<Ipv4Addr>>,
 }
 
 impl Region {
@@ -69,8 +70,16 @@ impl Region {
 
     /// An address in 10.1.3.0/24 that nobody has yet.
     pub fn free_address(&self) -> Ipv4Addr {
-        let [.., last] = self.0.next.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-        Ipv4Addr::new(10, 1, 3, last)
+        let mut chosen = self.0.chosen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = (11..=u8::MAX).map(|it| Ipv4Addr::new(10, 1, 3, it));
+        // When all are gone, the region says whose the last one is.
+        let free = all.find(|it| !chosen.contains(it)).unwrap_or(Ipv4Addr::new(10, 1, 3, u8::MAX));
+        chosen.insert(free);
+        free
+    }
+
+    pub(crate) fn choose(&self, address: Ipv4Addr) {
+        self.0.chosen.lock().unwrap_or_else(PoisonError::into_inner).insert(address);
     }
 
     /// A place with an address but no machine: for servers that a test runs itself.
@@ -78,6 +87,7 @@ impl Region {
     /// # Errors
     /// If the name is taken.
     pub fn namespace(&self, name: &str, address: Ipv4Addr) -> anyhow::Result<Place> {
+        self.choose(address);
         self.ask(Ask::Namespace { name: name.to_owned(), address })?;
         Ok(Place::from(name))
     }

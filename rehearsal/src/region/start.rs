@@ -67,7 +67,7 @@ impl Region {
             keeper_pid: keeper.id(),
             keeper: Mutex::new(keeper),
             line: Mutex::new(Some(ours)),
-            next: AtomicU32::new(11),
+            chosen: Mutex::default(),
         }));
         region.wait_until_ready(waiting, &log)?;
         drop(starting);
