@@ -197,7 +197,7 @@ impl Group {
         let samples: Vec<Sample> = self.samples.iter().copied().collect();
         let all_warm = self.is_steady() && self.warm(pace, sample.at).len() == self.members.len();
         let (mut up, mut down): (Option<(u32, String, String)>, Vec<_>) = (None, Vec::new());
-        let mut names = Vec::new();
+        let mut shrinkers = 0;
         for policy in self.policies.values_mut() {
             let Rule::Target { percent, only_grows, high, low } = &mut policy.rule else { continue };
             high.judge(&samples);
@@ -205,7 +205,7 @@ impl Group {
             if !policy.is_enabled {
                 continue;
             }
-            names.push(policy.name.clone());
+            shrinkers += usize::from(!*only_grows);
             let value = sample.value;
             if high.state == AlarmState::Alarm {
                 let to = grown(value, *percent, measured, self.desired, self.max);
@@ -221,20 +221,13 @@ impl Group {
         if self.is_suspended("AlarmNotification") || self.is_going {
             return;
         }
-        // Who wants most decides; and it shrinks only if all agree, and while nobody comes or goes.
-        let least = down.into_iter().max_by_key(|it| it.0).filter(|_| all_warm);
-        let chosen = match (up, least) {
-            (Some(up), _) => Some(up),
-            (None, Some(down)) if names.len() == self.trackers() => Some(down),
-            _ => None,
-        };
+        // Who wants most decides; and it shrinks only if all agree, one by one, and while nobody comes or goes.
+        let may_shrink = all_warm && down.len() == shrinkers && self.count() == self.desired as usize;
+        let least = down.into_iter().max_by_key(|it| it.0).filter(|_| may_shrink);
+        let chosen = up.or(least);
         if let Some((to, alarm, policy)) = chosen {
             self.want(to, |from, to| cause::alarm(sample.at, &alarm, &policy, from, to));
         }
-    }
-
-    fn trackers(&self) -> usize {
-        self.policies.values().filter(|it| it.is_enabled && matches!(it.rule, Rule::Target { .. })).count()
     }
 }
 
