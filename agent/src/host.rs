@@ -238,6 +238,11 @@ impl Host {
         names.with_context(|| format!("listing {path}"))
     }
 
+    /// Size of a file.
+    pub fn size(&self, path: &str) -> Option<u64> {
+        fs::metadata(self.at(path)).ok().map(|it| it.len())
+    }
+
     /// Size and time of the last change, as one comparable text.
     pub fn stamp(&self, path: &str) -> String {
         match fs::metadata(self.at(path)) {

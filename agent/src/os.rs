@@ -39,6 +39,32 @@ pub struct Packages {
     pub lists: Option<&'static str>,
     pub refresh: &'static [&'static str],
     pub install: &'static [&'static str],
+    /// What is quicker when it is installed before the rest.
+    pub ahead: Option<Ahead>,
+    pub damage: Damage,
+}
+
+/// Packages that make the others quicker to install when they come first.
+#[derive(Debug, PartialEq)]
+pub struct Ahead {
+    /// Options that make an installation print `Inst NAME …` for each package, and do nothing.
+    pub preview: &'static [&'static str],
+    /// Options for what somebody else will ask for.
+    pub auto: &'static [&'static str],
+    /// They begin with this and a version,
+    pub family: &'static str,
+    /// and don't end with one of these.
+    pub but: &'static [&'static str],
+}
+
+/// How files of packages are found that a power cut left empty, and mended.
+#[derive(Debug, PartialEq)]
+pub struct Damage {
+    /// Prints a line for each file that is not as its package has it; the third letter is a `5` where its content differs.
+    pub verify: &'static [&'static str],
+    /// Prints `NAME: …` for each of the files that follow.
+    pub owner: &'static [&'static str],
+    pub reinstall: &'static [&'static str],
 }
 
 #[derive(Debug, PartialEq)]
@@ -103,6 +129,12 @@ static AMAZON: Os = Os {
         lists: None,
         refresh: &["dnf", "-q", "makecache"],
         install: &["dnf", "-y", "-q", "--setopt=install_weak_deps=False", "install"],
+        ahead: None,
+        damage: Damage {
+            verify: &["rpm", "-V", "-a"],
+            owner: &["rpm", "-q", "--qf", "%{NAME}:\\n", "-f"],
+            reinstall: &["dnf", "-y", "-q", "reinstall"],
+        },
     },
     web_user: "apache",
     login_users: &["ec2-user"],
@@ -150,11 +182,35 @@ static DEBIAN: Os = Os {
             "Acquire::Retries=2",
             "-o",
             "Dpkg::Options::=--force-confold",
-            // A cut-off unpacking is healed by unpacking again; syncing every file costs more than that.
+            // Synced once, when everything is unpacked.
             "-o",
             "Dpkg::Options::=--force-unsafe-io",
             "install",
         ],
+        // Each of PHP's modules is switched on anew for each way of running PHP that is there already: some four
+        // thousand processes more, and what comes of it is the same.
+        ahead: Some(Ahead {
+            preview: &["--simulate"],
+            auto: &["--mark-auto"],
+            family: "php",
+            but: &["-cgi", "-cli", "-fpm", "-phpdbg"],
+        }),
+        damage: Damage {
+            verify: &["dpkg", "--verify"],
+            owner: &["dpkg", "--search"],
+            reinstall: &[
+                "apt-get",
+                "-q",
+                "-y",
+                "-o",
+                "DPkg::Lock::Timeout=300",
+                "-o",
+                // An empty configuration file is removed before.
+                "Dpkg::Options::=--force-confold,confmiss",
+                "--reinstall",
+                "install",
+            ],
+        },
     },
     web_user: "www-data",
     login_users: &["ec2-user", "admin", "ubuntu"],

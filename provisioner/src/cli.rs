@@ -23,9 +23,13 @@ pub struct Global {
     /// The configuration [default: lamp.toml; where there is none, the lab as it is]
     #[arg(long, short, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Where to build
-    #[arg(long, global = true, value_enum, default_value_t = Target::Aws)]
-    pub on: Target,
+    /// Where to build; otherwise LAMP_ON. [default: rehearsal, unless --endpoint-url, --profile or
+    /// AWS_ENDPOINT_URL says that it is AWS]
+    #[arg(long, global = true, value_enum)]
+    pub on: Option<Target>,
+    /// How many times faster than AWS a rehearsal cloud runs that has to be started, or `real` [default: 60]
+    #[arg(long, global = true, value_name = "FACTOR")]
+    pub clock: Option<rehearsal::cli::Clock>,
     /// The profile of the AWS configuration; otherwise AWS_PROFILE
     #[arg(long, global = true, value_name = "NAME")]
     pub profile: Option<String>,
@@ -45,6 +49,8 @@ pub struct Global {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Target {
+    /// A small cloud on this machine: real hosts, networks and databases; no account, no costs
+    Rehearsal,
     /// AWS, or whatever speaks its language at the endpoint
     Aws,
 }
@@ -91,6 +97,11 @@ pub enum Command {
         /// What to run there
         #[arg(last = true)]
         command: Vec<String>,
+    },
+    /// The rehearsal cloud of this machine: start and stop it, look into it, break things in it
+    Rehearsal {
+        #[command(subcommand)]
+        command: rehearsal::cli::Command,
     },
     /// Break the lock that another run holds
     Unlock {

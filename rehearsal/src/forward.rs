@@ -18,12 +18,18 @@ pub struct Forward {
 }
 
 impl Forward {
-    /// From a new port of the loopback to an address as seen from a place.
-    pub(crate) fn into_region(socket: PathBuf, place: Place, to: SocketAddrV4) -> anyhow::Result<Forward> {
+    /// From a new port of the loopback to the first of some addresses, as seen from a place, that answers.
+    pub(crate) fn into_region(
+        socket: PathBuf,
+        place: Place,
+        to: Vec<SocketAddrV4>,
+    ) -> anyhow::Result<Forward> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listening on the loopback")?;
         Forward::of(listener, move || {
-            let (_, mut fds) = ask_at(&socket, &Ask::Dial { place: place.clone(), to }, &[])?;
-            Ok(TcpStream::from(fds.pop().context("the region handed nothing out")?))
+            let dial = |to: &SocketAddrV4| {
+                ask_at(&socket, &Ask::Dial { place: place.clone(), to: *to }, &[]).ok()?.1.pop()
+            };
+            Ok(TcpStream::from(to.iter().find_map(dial).context("nobody answers in the region")?))
         })
     }
 

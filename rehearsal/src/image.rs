@@ -113,6 +113,12 @@ impl Image {
         self.layers(state).map(drop)
     }
 
+    /// Whether this machine has it.
+    pub(crate) fn is_built(&self, state: &State) -> bool {
+        let dir = self.dir_name().and_then(|it| Some(state.images().ok()?.join(it)));
+        dir.is_none_or(|it| it.exists())
+    }
+
     /// The directories that an instance's root is made of, topmost first.
     pub(crate) fn layers(&self, state: &State) -> anyhow::Result<Vec<PathBuf>> {
         let (Some(dir), images) = (self.dir_name(), state.images()?) else {

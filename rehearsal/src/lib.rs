@@ -52,5 +52,8 @@ pub use state::State;
 pub use vpc::{Group, Network, Peer, Port, Protocol, Rule, Subnet, WayOut};
 pub use wire::{Phase, Place, Service};
 
+/// Where the operator of a region is, as its hosts see it.
+pub const OPERATOR: std::net::Ipv4Addr = inside::router::OPERATOR;
+
 /// Where programs are, inside and outside.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

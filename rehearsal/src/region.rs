@@ -214,6 +214,15 @@ impl Region {
     /// # Errors
     /// If no port can be had.
     pub fn forward(&self, from: impl Into<Place>, to: SocketAddrV4) -> anyhow::Result<Forward> {
+        self.forward_to_any(from, vec![to])
+    }
+
+    /// As [`Region::forward`], to the first of several addresses that answers.
+    pub(crate) fn forward_to_any(
+        &self,
+        from: impl Into<Place>,
+        to: Vec<SocketAddrV4>,
+    ) -> anyhow::Result<Forward> {
         Forward::into_region(self.0.charge.socket(), from.into(), to)
     }
 

@@ -33,16 +33,23 @@ fn the_cloud_starts_once_answers_and_stops_without_a_trace() {
     let state = State::at(dir.path());
     let err = lamp(&state, "status").unwrap_err();
     assert!(err.contains("`lamp rehearsal start` starts it"), "{err}");
-    let (code, said) = lamp(&state, "start --port 0").unwrap();
+    assert_eq!(lamp(&state, "stop").unwrap(), (0, "no rehearsal cloud runs\n".to_owned()));
+    let (code, said) = lamp(&state, "start --port 0 --clock 120").unwrap();
     assert!(code == 0 && said.contains("AWS_ENDPOINT_URL=http://127.0.0.1:"), "{said}");
-    // Twice is harmless.
-    assert_eq!(lamp(&state, "start --port 0").unwrap(), (0, said));
+    assert!(said.contains("ap-northeast-2, 120 times AWS's pace"), "{said}");
+    // Twice is harmless; and nobody is given another cloud than the one that was asked for.
+    let last = |text: &str| text.lines().last().unwrap_or_default().to_owned();
+    assert_eq!(last(&lamp(&state, "start --port 0").unwrap().1), last(&said));
+    let err = lamp(&state, "start --region us-east-1").unwrap_err();
+    assert!(err.contains("plays ap-northeast-2, not us-east-1"), "{err}");
     let (code, said) = lamp(&state, "status").unwrap();
     assert!(code == 0 && said.starts_with("interface  http://127.0.0.1:"), "{said}");
+    assert!(said.contains(" CPU seconds, "), "{said}");
     assert!(lamp(&state, "status --json").unwrap().1.contains("\"instances\": {}"));
     assert_eq!(lamp(&state, "curl -sf -o /dev/null http://198.51.100.1:4566/moto-api/").unwrap().0, 0);
     assert!(lamp(&state, "exec nobody true").unwrap_err().contains("there is no host nobody"));
     assert!(lamp(&state, "open nothing").unwrap_err().contains("there is no load balancer nothing"));
+    assert!(lamp(&state, "connect 198.51.100.1 9").unwrap_err().contains("connecting to 198.51.100.1:9"));
     assert!(lamp(&state, "break database none").unwrap_err().contains("there is no database none"));
     assert!(lamp(&state, "break link").unwrap_err().contains("NAME"));
     assert_eq!(lamp(&state, "break metadata --for 1").unwrap().0, 0);

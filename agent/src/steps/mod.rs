@@ -2,6 +2,8 @@
 
 pub mod packages;
 
+mod torn;
+
 pub mod accounts;
 
 pub mod efs;

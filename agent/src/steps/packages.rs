@@ -4,10 +4,11 @@ use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
 use shared::agent::{AgentConfig, Transport};
 
+use super::torn;
 use crate::{
     converge::Step,
     host::{Host, last_words},
-    os::Os,
+    os::{Ahead, Os},
 };
 
 pub struct Packages<'a> {
@@ -68,9 +69,29 @@ impl<'a> Packages<'a> {
     }
 
     async fn install(&self, host: &Host, names: &[&str]) -> anyhow::Result<()> {
-        let argv = [self.os.packages.install, names].concat();
-        host.run(&argv, Self::TIMEOUT).await.map(drop)
+        torn::begin(host)?;
+        let install = self.os.packages.install;
+        if let Some(ahead) = &self.os.packages.ahead {
+            let preview =
+                host.try_run(&[install, ahead.preview, names].concat(), Duration::from_secs(60)).await?;
+            let first = first(ahead, &preview.stdout);
+            if !first.is_empty() {
+                // Only quicker: what fails here fails once more below, and is told then.
+                host.try_run(&[install, ahead.auto, &first].concat(), Self::TIMEOUT).await?;
+            }
+        }
+        host.run(&[install, names].concat(), Self::TIMEOUT).await?;
+        torn::end(host).await
     }
+}
+
+/// Of all that would be installed, what should be so before the rest.
+fn first<'a>(ahead: &Ahead, preview: &'a str) -> Vec<&'a str> {
+    let names = preview.lines().filter_map(|it| it.strip_prefix("Inst ")?.split(' ').next());
+    let versioned = |it: &&str| {
+        it.strip_prefix(ahead.family).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    names.filter(versioned).filter(|it| !ahead.but.iter().any(|end| it.ends_with(end))).collect()
 }
 
 impl Step for Packages<'_> {
@@ -78,6 +99,9 @@ impl Step for Packages<'_> {
     const TIMEOUT: Duration = Duration::from_secs(900);
 
     async fn check(&self, host: &Host) -> anyhow::Result<Option<String>> {
+        if let Some(torn) = torn::check(host)? {
+            return Ok(Some(torn));
+        }
         let now = self.now(host);
         if self.seen.lock().is_ok_and(|it| it.as_ref() == Some(&now)) {
             return Ok(None);
@@ -101,7 +125,11 @@ impl Step for Packages<'_> {
                 tracing::warn!("packages: {}", last_words(&out));
             }
         }
+        torn::mend(&packages.damage, host).await?;
         let missing = self.missing(host).await?;
+        if missing.is_empty() {
+            return torn::end(host).await;
+        }
         let fresh = packages.lists.is_some_and(|it| {
             host.list(it).is_ok_and(|names| !names.iter().any(|name| name.ends_with("_Packages")))
         });
@@ -141,6 +169,14 @@ mod tests {
             let lines = asked.filter(|it| have.contains(it)).map(|it| format!("{it} installed 1.0\n"));
             return Output { code: 1, stdout: lines.collect(), stderr: String::new() };
         }
+        if line.contains(" --simulate ") {
+            let all = ["php8.2-common", "php8.2-fpm", "php-fpm", "libxml2"];
+            let lines = all.map(|it| format!("Inst {it} (1.0 Debian:12 [amd64])\n"));
+            return Output { stdout: lines.concat(), ..Output::default() };
+        }
+        if line.contains(" install --mark-auto ") {
+            return Output::default();
+        }
         if line.contains(" install ") && *failures > 0 {
             *failures -= 1;
             return Output { code: 100, stderr: "E: 404 Not Found".into(), ..Output::default() };
@@ -175,6 +211,21 @@ mod tests {
         host.write("/var/lib/dpkg/status", b"apache2", 0o644, None).unwrap();
         let missing = step.check(&host).await.unwrap().unwrap();
         assert!(missing.contains("php-fpm") && !missing.contains("apache2"), "{missing}");
+    }
+
+    #[tokio::test]
+    async fn the_modules_of_php_come_before_the_ways_of_running_it_and_are_synced_at_the_end() {
+        let (host, script) = scripted();
+        let (seen, versions) = (Mutex::default(), Mutex::default());
+        let step = Packages::new(os(&host), None, &seen, &versions);
+        host.write("/var/lib/apt/lists/x_Packages", b"", 0o644, None).unwrap();
+        script.on(|host, line| dpkg(host, line, &mut 0));
+        assert!(run(&host, &Log::default(), &step).await);
+        let log = script.log();
+        let at = |end: &str| log.iter().position(|it| it.contains(end)).unwrap_or_else(|| panic!("{log:#?}"));
+        assert!(at("--mark-auto php8.2-common") < at("install apache2 php-fpm"), "{log:#?}");
+        assert!(at("install apache2 php-fpm") < at("sync"), "{log:#?}");
+        assert!(log[at("--mark-auto")].ends_with("php8.2-common"), "{log:#?}");
     }
 
     #[tokio::test]

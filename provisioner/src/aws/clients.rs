@@ -2,7 +2,7 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -42,6 +42,7 @@ pub struct Aws {
     forgot: Mutex<Instant>,
     for_good: Once,
     pub(super) known: Known,
+    pub(super) trusting: AtomicBool,
 }
 
 /// Wishes that no resource carries as a field.
@@ -62,6 +63,8 @@ pub struct Connect {
     pub profile: Option<String>,
     pub region: String,
     pub endpoint: Option<String>,
+    /// Made-up credentials, and nothing of the environment: for an emulator, which must never see the operator's own.
+    pub made_up: bool,
 }
 
 impl Aws {
@@ -70,20 +73,18 @@ impl Aws {
     /// # Errors
     /// An unreadable `AWS_CA_BUNDLE`, no credentials, an unknown profile.
     pub async fn connect(stack: &str, connect: Connect) -> anyhow::Result<Aws> {
+        if connect.made_up {
+            return Ok(Self::from_sdk(stack, &made_up(&connect), &connect.region, connect.endpoint));
+        }
         let http = Builder::new()
             .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
             .tls_context(trust()?)
             .build_https();
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(Duration::from_secs(5))
-            .operation_attempt_timeout(Duration::from_secs(60));
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(http)
             .region(Region::new(connect.region.clone()))
-            .retry_config(
-                RetryConfig::standard().with_max_attempts(8).with_max_backoff(Duration::from_secs(10)),
-            )
-            .timeout_config(timeouts.build());
+            .retry_config(retries())
+            .timeout_config(timeouts());
         if let Some(profile) = &connect.profile {
             loader = loader.profile_name(profile);
         }
@@ -132,6 +133,7 @@ impl Aws {
             forgot: Mutex::new(Instant::now()),
             for_good: Once::default(),
             known: Known::default(),
+            trusting: AtomicBool::default(),
         }
     }
 
@@ -191,6 +193,30 @@ impl Aws {
     pub fn look_again(&self) {
         self.once.forget();
     }
+}
+
+fn retries() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(8).with_max_backoff(Duration::from_secs(10))
+}
+
+fn timeouts() -> TimeoutConfig {
+    let it = TimeoutConfig::builder().connect_timeout(Duration::from_secs(5));
+    it.operation_attempt_timeout(Duration::from_secs(60)).build()
+}
+
+/// A configuration that reads neither files nor the environment.
+fn made_up(connect: &Connect) -> SdkConfig {
+    use aws_sdk_sts::config::{Credentials, SharedCredentialsProvider};
+    let keys = Credentials::from_keys("rehearsal", "rehearsal", None);
+    let mut sdk = SdkConfig::builder();
+    sdk.set_endpoint_url(connect.endpoint.clone());
+    sdk.behavior_version(BehaviorVersion::latest())
+        .http_client(Builder::new().build_http())
+        .region(Region::new(connect.region.clone()))
+        .credentials_provider(SharedCredentialsProvider::new(keys))
+        .retry_config(retries())
+        .timeout_config(timeouts())
+        .build()
 }
 
 /// The system's roots, or those of `AWS_CA_BUNDLE`, which the SDK itself does not honour.

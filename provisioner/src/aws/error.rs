@@ -179,15 +179,10 @@ impl Error {
             || self.code.ends_with("AlreadyExistsFault")
     }
 
-    /// What AWS says, but not always, if a token's machine was terminated.
+    /// What AWS says, but not always, if a token's object was deleted.
     pub fn stale_token() -> Error {
-        let message = "the machine of this token is terminated".into();
-        Error {
-            call: "ec2:RunInstances".into(),
-            code: "IdempotentInstanceTerminated".into(),
-            message,
-            status: 400,
-        }
+        let message = "what was made with this token is gone".into();
+        Error { call: String::new(), code: "IdempotentInstanceTerminated".into(), message, status: 400 }
     }
 
     /// The idempotency token belongs to an earlier object that is gone or was asked for otherwise.

@@ -1,5 +1,6 @@
 //! The AWS boundary: clients, tags, retries, and one error type.
 
+mod bearings;
 mod clients;
 mod error;
 mod fresh;
@@ -9,6 +10,7 @@ mod once;
 mod patiently;
 mod retry;
 mod tags;
+mod token;
 
 pub use clients::{Aws, Connect, Settings};
 pub use error::{Error, Result};

@@ -1,5 +1,4 @@
-//! A look that is repeated as a whole. The SDK repeats single reads (see `retry.rs`); a look that also changes something,
-//! or whose single reads gave up, begins anew.
+//! Changes that may be made twice. The SDK repeats reads only (see `retry.rs`); what is repeated here does no harm.
 
 use std::time::Duration;
 
@@ -16,19 +15,19 @@ const PAUSES: [Duration; 5] = [
     Duration::from_secs(4),
 ];
 
-/// Asks again where the answer was lost, said nothing, or was "slower".
+/// Makes a change again where the answer was lost or said nothing: for changes that are the same made twice.
 ///
 /// # Errors
 /// The last answer's.
-pub async fn patiently<T, F>(mut read: impl FnMut() -> F) -> Result<T>
+pub async fn patiently<T, F>(mut change: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
 {
     for pause in PAUSES {
-        match read().await {
-            Err(err) if err.is_ambiguous() || err.is_throttled() => sleep(pause).await,
+        match change().await {
+            Err(err) if err.is_ambiguous() => sleep(pause).await,
             other => return other,
         }
     }
-    read().await
+    change().await
 }

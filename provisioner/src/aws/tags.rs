@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_ec2::types::Filter;
 use shared::tags::STACK;
 
 use super::{Aws, Result};
@@ -95,6 +96,18 @@ impl Aws {
     pub async fn tag_ec2(&self, id: &str, tags: &Tags) -> Result<()> {
         self.ec2.create_tags().resources(id).set_tags(Some(Self::to_ec2(tags))).send().await?;
         Ok(())
+    }
+
+    /// Whether nothing in EC2 carries the stack's tag: in an empty account one call says what a dozen listings would.
+    pub async fn has_nothing_in_ec2(&self) -> Result<bool> {
+        if !self.vpcs().await?.vpcs().is_empty() {
+            return Ok(false);
+        }
+        let filter = |name: &str, value: &str| Filter::builder().name(name).values(value).build();
+        let ask =
+            self.ec2.describe_tags().filters(filter("key", STACK)).filters(filter("value", &self.stack));
+        let mut pages = ask.into_paginator().items().send();
+        Ok(pages.try_next().await?.is_none())
     }
 
     /// Whether these tags say that the resource belongs to this stack.

@@ -69,7 +69,7 @@ async fn remove(
         patiently(|| forget_host_reports(aws)).await?;
     }
     aws.look_again();
-    let left = patiently(|| sweep(c, aws, vpc.as_deref())).await?;
+    let left = sweep(c, aws, vpc.as_deref()).await?;
     let left = left.into_iter().map(|it| Leftover {
         what: it.service.to_owned(),
         id: it.id,
@@ -82,5 +82,8 @@ async fn remove(
     });
     let sweep = Sweep { left: left.collect(), kept: kept.collect() };
     ui.sweep(&sweep);
+    if session.cloud.is_rehearsal() {
+        ui.note("the rehearsal cloud runs on; `lamp rehearsal stop` ends it");
+    }
     Ok(if report.is_ok() && sweep.left.is_empty() { Exit::Fine } else { Exit::Failed })
 }

@@ -1,15 +1,18 @@
 //! The hosts' health in their target groups, and where the site can be seen.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
+use futures::future::try_join_all;
 
 use super::Session;
 use crate::{
-    aws::patiently,
     config::{Behind, Config},
-    engine::Observed,
-    kinds::{Distribution, LoadBalancer, all_target_health},
+    engine::{Observed, Resource},
+    kinds::{Distribution, LoadBalancer, Target, TargetGroup, TargetState, target_health},
     ui::{TargetStatus, Ui},
 };
 
@@ -18,18 +21,35 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(20 * 60);
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// Every target of the stack's groups.
-pub(super) async fn targets(session: &Session) -> anyhow::Result<Vec<TargetStatus>> {
-    session.aws.look_again();
-    let all = patiently(|| all_target_health(&session.aws)).await.map_err(anyhow::Error::from);
-    let all = all.context("asking for the targets' health")?;
-    let status = |(group, it): (String, crate::kinds::TargetState)| TargetStatus {
-        group,
+/// The stack's target groups: names by ARN.
+type Groups = BTreeMap<String, String>;
+
+fn groups(observed: &Observed) -> Groups {
+    let groups = observed.nodes.values().filter(|it| it.kind.name == TargetGroup::KIND);
+    let name = |it: &crate::engine::Seen| it.fields["name"].as_str().unwrap_or_default().to_owned();
+    groups.map(|it| (it.id.clone(), name(it))).collect()
+}
+
+/// Every target of the stack's groups, those of its scaling group among them.
+pub(super) async fn targets(session: &Session, observed: &Observed) -> anyhow::Result<Vec<TargetStatus>> {
+    targets_of(session, &groups(observed)).await
+}
+
+async fn targets_of(session: &Session, groups: &Groups) -> anyhow::Result<Vec<TargetStatus>> {
+    let all = groups.iter().map(async |(arn, name)| {
+        let states = target_health(&session.aws, arn).await?.into_iter();
+        Ok::<_, crate::aws::Error>(states.map(|it| status(name, it)).collect::<Vec<_>>())
+    });
+    Ok(try_join_all(all).await.context("asking for the targets' health")?.concat())
+}
+
+fn status(group: &str, it: TargetState) -> TargetStatus {
+    TargetStatus {
+        group: group.to_owned(),
         target: format!("{}:{}", it.id, it.port),
         state: it.state,
         reason: if it.description.is_empty() { it.reason } else { it.description },
-    };
-    Ok(all.into_iter().map(status).collect())
+    }
 }
 
 pub(super) fn is_healthy(it: &TargetStatus) -> bool {
@@ -42,34 +62,59 @@ pub(super) fn is_leaving(it: &TargetStatus) -> bool {
     it.state == "draining"
 }
 
-/// Waits until every target is healthy; says whether that came true.
-pub(super) async fn wait(session: &Session, ui: &mut Ui) -> anyhow::Result<bool> {
+/// Waits until every target is healthy; says whether that came true. Groups that were just seen healthy, or have been
+/// seen so meanwhile, are not asked again.
+pub(super) async fn wait(session: &Session, observed: &Observed, ui: &mut Ui) -> anyhow::Result<bool> {
     if session.config.entrances().is_empty() {
         return Ok(true);
     }
     let deadline = Instant::now() + PATIENCE;
     let mut said = String::new();
+    let mut left = groups(observed);
+    let mut healthy = 0;
+    for (group, health) in registered(observed) {
+        if health.iter().all(|it| it == TargetState::HEALTHY) && left.remove(&group).is_some() {
+            healthy += health.len();
+        }
+    }
     loop {
-        let mut all = targets(session).await?;
+        let mut all = targets_of(session, &left).await?;
         all.retain(|it| !is_leaving(it));
-        let healthy = all.iter().filter(|it| is_healthy(it)).count();
-        if healthy == all.len() && !all.is_empty() {
-            ui.note(&format!("all {healthy} targets are healthy"));
+        let ill: Vec<&TargetStatus> = all.iter().filter(|it| !is_healthy(it)).collect();
+        let now = healthy + all.len() - ill.len();
+        if ill.is_empty() && 0 < now {
+            ui.note(&format!("all {now} targets are healthy"));
             return Ok(true);
         }
-        let text = format!("{healthy} of {} targets are healthy", all.len());
+        let text = format!("{now} of {} targets are healthy", healthy + all.len());
         if text != said {
             ui.note(&text);
             said = text;
         }
         if deadline <= Instant::now() {
-            for it in all.iter().filter(|it| !is_healthy(it)) {
+            for it in ill {
                 ui.note(&format!("{} is {} in {}: {}", it.target, it.state, it.group, it.reason));
             }
             return Ok(false);
         }
+        let ill: Vec<String> = ill.into_iter().map(|it| it.group.clone()).collect();
+        healthy += all.iter().filter(|it| !ill.contains(&it.group)).count();
+        // One without any target may get some.
+        left.retain(|_, name| ill.contains(name) || all.iter().all(|it| it.group != *name));
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// What the last look saw of our registrations' health, by the group's ARN.
+fn registered(observed: &Observed) -> BTreeMap<String, Vec<String>> {
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for it in observed.nodes.values().filter(|it| it.kind.name == Target::KIND) {
+        if let Some((group, ..)) = Target::parse(&it.id) {
+            let health = it.out.get(Target::HEALTH.name()).cloned().unwrap_or_default();
+            all.entry(group.to_owned()).or_default().push(health);
+        }
+    }
+    all
 }
 
 /// What can be opened in a browser, as far as it is there.

@@ -1,4 +1,4 @@
-//! One file per command: load the configuration, lay out the stack, let the engine work, show it.
+//! One file per command: choose the cloud, load the configuration, lay out the stack, let the engine work, show it.
 
 mod down;
 mod graph;
@@ -8,6 +8,7 @@ mod plan;
 mod session;
 mod ssh;
 mod status;
+mod target;
 mod unlock;
 mod up;
 
@@ -29,6 +30,8 @@ pub enum Exit {
     Failed,
     /// `plan`: there is something to do. Otherwise: the configuration or the command line is wrong.
     Two,
+    /// As the program ended that was run for the operator.
+    Other(u8),
 }
 
 impl From<Exit> for ExitCode {
@@ -37,6 +40,7 @@ impl From<Exit> for ExitCode {
             Exit::Fine => 0,
             Exit::Failed => 1,
             Exit::Two => 2,
+            Exit::Other(code) => code,
         })
     }
 }
@@ -61,6 +65,9 @@ pub async fn run(cli: Cli) -> Exit {
 
 async fn dispatch(cli: Cli, ui: &mut Ui) -> anyhow::Result<Exit> {
     let global = &cli.global;
+    if let Command::Rehearsal { command } = cli.command {
+        return rehearse(command);
+    }
     if let Command::Init { schema } = cli.command {
         return init::init(global, schema, ui);
     }
@@ -68,9 +75,15 @@ async fn dispatch(cli: Cli, ui: &mut Ui) -> anyhow::Result<Exit> {
     if let Command::Graph { format } = cli.command {
         return graph::graph(&config, format, ui);
     }
-    let session = Session::open(config, global).await?;
+    let Some(cloud) = target::find(global, &config, &cli.command, ui)? else {
+        ui.note("no rehearsal cloud runs on this machine, so nothing is there; `lamp up` starts one, `--on aws` acts on AWS");
+        // What is not there is gone and held by nobody, but it is not well either.
+        let is_as_wished = matches!(cli.command, Command::Down { .. } | Command::Unlock { .. });
+        return Ok(if is_as_wished { Exit::Fine } else { Exit::Failed });
+    };
+    let session = Session::open(config, global, cloud).await?;
     match cli.command {
-        Command::Init { .. } | Command::Graph { .. } => Ok(Exit::Fine),
+        Command::Init { .. } | Command::Graph { .. } | Command::Rehearsal { .. } => Ok(Exit::Fine),
         Command::Plan => plan::plan(session, ui).await,
         Command::Up { yes, no_wait } => up::up(session, yes, no_wait, ui).await,
         Command::Status => status::status(session, ui).await,
@@ -78,4 +91,14 @@ async fn dispatch(cli: Cli, ui: &mut Ui) -> anyhow::Result<Exit> {
         Command::Ssh { host, command } => ssh::ssh(session, global, host, command).await,
         Command::Unlock { yes } => unlock::unlock(session, yes, ui).await,
     }
+}
+
+/// The rehearsal cloud's own commands know nothing of stacks.
+fn rehearse(command: rehearsal::cli::Command) -> anyhow::Result<Exit> {
+    let code = command.run(&rehearsal::State::from_env(), &mut std::io::stdout())?;
+    Ok(match u8::try_from(code) {
+        Ok(0) => Exit::Fine,
+        Ok(code) => Exit::Other(code),
+        Err(_) => Exit::Failed,
+    })
 }

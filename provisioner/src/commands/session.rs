@@ -6,7 +6,7 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    aws::{Aws, Connect, Settings, patiently},
+    aws::{Aws, Settings},
     cli::{DEFAULT_FILE, Global},
     config::{self, Config, ConfigErrors},
     engine::{Kind, Observed, Stack, Stop, observe},
@@ -16,12 +16,15 @@ use crate::{
     ui::{Notes, Ui},
 };
 
+use super::target::Cloud;
+
 /// One stack in one account.
 pub(super) struct Session {
     pub(super) config: Config,
     pub(super) stack: Stack,
     pub(super) kinds: Vec<Kind>,
     pub(super) aws: Aws,
+    pub(super) cloud: Cloud,
 }
 
 /// Reads the configuration. Where no file was named and none is there, it is the lab.
@@ -42,22 +45,18 @@ impl Session {
     ///
     /// # Errors
     /// No credentials, an account that does not answer, or local files that cannot be read.
-    pub(super) async fn open(config: Config, global: &Global) -> anyhow::Result<Session> {
-        let connect = Connect {
-            profile: global.profile.clone(),
-            region: config.region.clone(),
-            endpoint: global.endpoint_url.clone(),
-        };
-        let mut aws = Aws::connect(&config.stack, connect).await?;
+    pub(super) async fn open(config: Config, global: &Global, cloud: Cloud) -> anyhow::Result<Session> {
+        let mut aws = Aws::connect(&config.stack, cloud.connect(global, &config)).await?;
         aws.settings = Settings {
             final_snapshot: None,
             buckets: config.site.bucket.iter().map(|it| (it.clone(), config.site.region.clone())).collect(),
             compare_passwords: config.database.password_file.is_some(),
         };
-        let account = patiently(|| aws.account()).await.context("asking who we are")?;
-        let surroundings = Surroundings::read(&config, &account, aws.endpoint.as_deref())?;
+        let account = aws.account().await.context("asking who we are")?;
+        let endpoint = aws.endpoint.as_deref();
+        let surroundings = Surroundings::read(&config, &account, endpoint, !cloud.is_rehearsal())?;
         let stack = stack(&config, &surroundings)?;
-        Ok(Session { config, stack, kinds: kinds::all(), aws })
+        Ok(Session { config, stack, kinds: kinds::all(), aws, cloud })
     }
 
     /// One look at everything of the stack's.

@@ -21,8 +21,12 @@ pub(super) async fn ssh(
 ) -> anyhow::Result<Exit> {
     let c = &session.config;
     if c.access.ssh_from.is_empty() && !c.unsafe_choices.ssh_from_anywhere {
+        let (yours, example) = match session.cloud.is_rehearsal() {
+            true => ("the one that you have in the rehearsal cloud", rehearsal::OPERATOR.to_string()),
+            false => ("yours", "203.0.113.7".to_owned()),
+        };
         bail!(
-            "SSH is closed: no address may reach the bastions. Name yours in {}, then run `lamp up`:\n\n    [access]\n    ssh_from = [\"203.0.113.7/32\"]",
+            "SSH is closed: no address may reach the bastions. Name {yours} in {}, then run `lamp up`:\n\n    [access]\n    ssh_from = [\"{example}/32\"]",
             global.config.as_deref().unwrap_or(Path::new(DEFAULT_FILE)).display()
         );
     }
@@ -30,21 +34,41 @@ pub(super) async fn ssh(
     let (bastion, address) = bastion(&observed)?;
     let (public_key, _) = keys::files(&c.access.key_dir, &c.names.public_key);
     let (private_key, _) = keys::files(&c.access.key_dir, &c.names.private_key);
-    let mut ssh = std::process::Command::new("ssh");
-    match host.filter(|it| !is_called(bastion, it)) {
-        None => ssh.arg("-i").arg(&public_key).arg(format!("ec2-user@{address}")),
+    let options: &[&str] = if session.cloud.is_rehearsal() { &STRANGERS } else { &[] };
+    let to_bastion = login(options, &public_key, &address, session.cloud.pipe_to(&address, 22)?.as_deref());
+    let words = match host.filter(|it| !is_called(bastion, it)) {
+        None => to_bastion,
         Some(host) => {
             let target = private_address(&session, &observed, &host).await?;
-            let jump = format!("ssh -i '{}' -W %h:%p ec2-user@{address}", public_key.display());
             let key = if host.starts_with("public-") { &public_key } else { &private_key };
-            ssh.arg("-o")
-                .arg(format!("ProxyCommand={jump}"))
-                .arg("-i")
-                .arg(key)
-                .arg(format!("ec2-user@{target}"))
+            let mut through = vec!["ssh".to_owned(), "-W".into(), format!("{target}:22")];
+            through.extend(to_bastion);
+            login(options, key, &target, Some(&through))
         }
     };
-    Err(ssh.args(command).exec()).context("running ssh (Debian's package openssh-client)")
+    let mut ssh = std::process::Command::new("ssh");
+    Err(ssh.args(words).args(command).exec()).context("running ssh (Debian's package openssh-client)")
+}
+
+/// A rehearsal cloud gives the same addresses to other machines the next time.
+const STRANGERS: [&str; 6] =
+    ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"];
+
+/// The words after `ssh` that log in there with this key, through this command if there is one.
+fn login(options: &[&str], key: &Path, address: &str, through: Option<&[String]>) -> Vec<String> {
+    let mut words: Vec<String> = options.iter().map(|it| (*it).to_owned()).collect();
+    words.extend(["-i".to_owned(), key.display().to_string()]);
+    if let Some(through) = through {
+        let quoted: Vec<String> = through.iter().map(|it| quoted(it)).collect();
+        words.extend(["-o".to_owned(), format!("ProxyCommand={}", quoted.join(" "))]);
+    }
+    words.push(format!("ec2-user@{address}"));
+    words
+}
+
+/// For the shell that runs a ProxyCommand, in which ssh itself takes `%` for something to fill in.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''").replace('%', "%%"))
 }
 
 fn is_called(host: &Seen, name: &str) -> bool {
@@ -78,4 +102,27 @@ async fn private_address(session: &Session, observed: &Observed, host: &str) -> 
     address
         .map(str::to_owned)
         .with_context(|| format!("there is no host {host}; there are {}", known.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_in_a_command_keeps_its_words() {
+        let jump = login(&[], Path::new("/tmp/my key.pem"), "203.0.113.7", None);
+        let jump: Vec<String> = ["ssh".to_owned(), "-W".to_owned()].into_iter().chain(jump).collect();
+        let words = login(&[], Path::new("k"), "10.1.3.4", Some(&jump));
+        assert_eq!(
+            words,
+            [
+                "-i",
+                "k",
+                "-o",
+                "ProxyCommand='ssh' '-W' '-i' '/tmp/my key.pem' 'ec2-user@203.0.113.7'",
+                "ec2-user@10.1.3.4"
+            ]
+        );
+        assert_eq!(quoted("100% 'x'"), r"'100%% '\''x'\'''");
+    }
 }

@@ -7,11 +7,12 @@ use crate::{
 };
 
 pub(super) async fn status(session: Session, ui: &mut Ui) -> anyhow::Result<Exit> {
+    session.aws.trust_bearings();
     let observed = session.observe().await?;
     let plan = engine::plan(&session.stack, &observed);
     let mut status = Status::new(&session.stack, &observed, &plan);
-    status.targets = health::targets(&session).await?;
-    status.addresses = health::addresses(&session.config, &observed);
+    status.targets = health::targets(&session, &observed).await?;
+    status.addresses = session.cloud.here(health::addresses(&session.config, &observed))?;
     status.well &= status.targets.iter().all(|it| health::is_healthy(it) || health::is_leaving(it));
     ui.status(&status);
     Ok(if status.well { Exit::Fine } else { Exit::Failed })

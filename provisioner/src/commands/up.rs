@@ -7,7 +7,9 @@ use super::{
     session::{Interrupt, take_lock},
 };
 use crate::{
+    aws::patiently,
     engine::{self, Action, Kind, Observed, Plan, apply, observe},
+    kinds,
     timing::forecast,
     ui::Ui,
 };
@@ -25,10 +27,13 @@ pub(super) async fn up(session: Session, yes: bool, no_wait: bool, ui: &mut Ui) 
         }
         false => build(&session, plan, ui).await?,
     };
-    if exit == Exit::Fine && !no_wait && !health::wait(&session, ui).await? {
+    if exit == Exit::Fine && !no_wait && !health::wait(&session, &observed, ui).await? {
         return Ok(Exit::Failed);
     }
-    ui.addresses(&health::addresses(&session.config, &observed));
+    ui.addresses(&session.cloud.here(health::addresses(&session.config, &observed))?);
+    if let Some(cost) = session.cloud.cost() {
+        ui.note(&cost);
+    }
     Ok(exit)
 }
 
@@ -43,14 +48,22 @@ async fn build(session: &Session, seen: Plan, ui: &mut Ui) -> anyhow::Result<(Ex
             ui.plan(&plan, &forecast(&session.stack, &plan));
             bail!("the account changed since the plan was made; this is the new plan: run `lamp up` again");
         }
+        patiently(|| session.aws.remove_bearings()).await.context("removing what the last run noted")?;
         let forecast = forecast(&session.stack, &plan);
         let stop = interrupt.stop();
-        let Session { stack, kinds, aws, .. } = session;
+        let Session { stack, kinds: all, aws, .. } = session;
         let (report, observed) = ui
-            .watch(&forecast, async |events| apply(stack, kinds, &plan, observed, aws, &events, &stop).await)
+            .watch(&forecast, async |events| apply(stack, all, &plan, observed, aws, &events, &stop).await)
             .await;
         ui.report(&report);
-        Ok((if report.is_ok() { Exit::Fine } else { Exit::Failed }, observed))
+        if !report.is_ok() {
+            return Ok((Exit::Failed, observed));
+        }
+        // Without them a plan takes a few calls more, and that is all.
+        if let Err(err) = patiently(|| kinds::write_bearings(stack, &observed, aws)).await {
+            ui.note(&format!("all is built, but where it is could not be noted: {err}"));
+        }
+        Ok((Exit::Fine, observed))
     };
     let done = done.await;
     lock.release().await?;

@@ -72,6 +72,8 @@ const PASSING: Duration = Duration::from_secs(300);
 const LOST_ANSWERS: usize = 5;
 /// How often a node is configured before its differences count as an error.
 const ATTEMPTS: usize = 3;
+/// How long listings may miss what was just made: for what AWS would make a second one of, and for all else.
+const MISSED: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(3));
 /// How long a change may take until listings show it.
 const SHOWS: Duration = Duration::from_secs(15);
 
@@ -258,7 +260,8 @@ impl Run<'_> {
                 // The object may be there: its answer was lost, or a later call of the same `create` failed.
                 lost += usize::from(!passes);
                 self.waiting(node, format!("{err}; looking whether it is there"));
-                if self.shows(node).await? {
+                let moment = if err.is_ambiguous() && !kind.unique { MISSED.0 } else { MISSED.1 };
+                if self.shows(node, moment).await? {
                     return Ok((began, None));
                 }
                 if err.is_there_already() {
@@ -274,9 +277,9 @@ impl Run<'_> {
         }
     }
 
-    /// Whether the node's object shows up, given the moment that AWS may need for it.
-    async fn shows(&self, node: &Node) -> aws::Result<bool> {
-        let mut patience = Patience::new(Duration::from_secs(3));
+    /// Whether the node's object shows up within the moment that AWS may need for it.
+    async fn shows(&self, node: &Node, moment: Duration) -> aws::Result<bool> {
+        let mut patience = Patience::new(moment);
         loop {
             if self.reader.node(node.resource.kind(), &node.name, now()).await?.is_some() {
                 return Ok(true);

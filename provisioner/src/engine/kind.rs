@@ -23,8 +23,10 @@ pub struct Kind {
     pub patience: Duration,
     pub usable_at_once: bool,
     pub goes_with: Option<&'static str>,
+    pub unique: bool,
     pub lingers: bool,
     pub holds_data: bool,
+    pub ec2_tagged: bool,
     list: for<'a> fn(&'a Aws) -> BoxFuture<'a, aws::Result<Vec<Seen>>>,
     delete: for<'a> fn(&'a Seen, &'a Aws) -> BoxFuture<'a, aws::Result<()>>,
     tag: for<'a> fn(&'a Seen, &'a Tags, &'a Aws) -> BoxFuture<'a, aws::Result<()>>,
@@ -41,8 +43,10 @@ impl Kind {
             patience: R::PATIENCE,
             usable_at_once: R::USABLE_AT_ONCE,
             goes_with: R::GOES_WITH,
+            unique: R::UNIQUE,
             lingers: R::LINGERS,
             holds_data: R::HOLDS_DATA,
+            ec2_tagged: R::EC2_TAGGED,
             list: |aws| Box::pin(async { Ok(R::list(aws).await?.into_iter().map(erase).collect()) }),
             delete: |seen, aws| Box::pin(R::delete(restore::<R>(seen), aws)),
             tag: |seen, tags, aws| Box::pin(R::tag(&seen.id, tags, aws)),
@@ -59,18 +63,13 @@ impl Kind {
         Ok(seen)
     }
 
-    /// The same, repeated within `budget` where it fails for no lasting reason. What is listed may also be gone, or
-    /// not be known yet, when it is looked into.
+    /// The same, repeated within `budget` where what is listed is gone, or not known yet, when it is looked into. Whatever
+    /// else passes, the SDK has waited out.
     pub(super) async fn read(&self, aws: &Aws, budget: Duration) -> aws::Result<Vec<Seen>> {
         let mut patience = Patience::new(budget);
         loop {
             match self.list(aws).await {
-                Err(err)
-                    if (err.is_throttled() || err.is_ambiguous() || err.is_missing())
-                        && !patience.is_over() =>
-                {
-                    patience.back_off().await;
-                }
+                Err(err) if err.is_missing() && !patience.is_over() => patience.back_off().await,
                 other => return other,
             }
         }

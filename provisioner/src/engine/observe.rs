@@ -25,7 +25,9 @@ const BUDGET: Duration = Duration::from_secs(15);
 /// The first read that failed: half a picture would look like missing resources.
 pub async fn observe(kinds: &[Kind], stack: &Stack, aws: &Aws) -> aws::Result<Observed> {
     let mut observed = Observed::default();
-    for seen in join_all(kinds.iter().map(|it| it.read(aws, BUDGET))).await {
+    let nothing = kinds.iter().any(|it| it.ec2_tagged) && aws.has_nothing_in_ec2().await?;
+    let kinds = kinds.iter().filter(|it| !(nothing && it.ec2_tagged));
+    for seen in join_all(kinds.map(|it| it.read(aws, BUDGET))).await {
         for it in seen? {
             observed.take(it, stack);
         }

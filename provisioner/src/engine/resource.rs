@@ -31,10 +31,14 @@ pub trait Resource: Clone + Serialize + Send + Sync + 'static {
     const USABLE_AT_ONCE: bool = false;
     /// The kind in which it is contained: when that is removed as well, this goes with it, without a call.
     const GOES_WITH: Option<&'static str> = None;
+    /// Whether AWS itself makes no second one: it knows it by its name, its place or its client token.
+    const UNIQUE: bool = true;
     /// Whether AWS goes on deleting after it has answered.
     const LINGERS: bool = false;
     /// Whether one that failed is kept for a person to look at rather than made anew.
     const HOLDS_DATA: bool = false;
+    /// Whether its tags are EC2's own, which a single call tells the absence of.
+    const EC2_TAGGED: bool = false;
 
     /// Everything of this kind that belongs to the stack: one bulk read.
     fn list(aws: &Aws) -> impl Future<Output = aws::Result<Vec<Found<Self>>>> + Send;

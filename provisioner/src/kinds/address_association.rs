@@ -18,6 +18,7 @@ pub struct AddressAssociation {
 
 impl Resource for AddressAssociation {
     const KIND: &'static str = "address-association";
+    const EC2_TAGGED: bool = true;
     const GOES_WITH: Option<&str> = Some("instance");
     const USABLE_AT_ONCE: bool = true;
     // AWS maps public addresses only in a VPC that has a way out.

@@ -35,7 +35,7 @@ impl Balancing {
 
 impl Aws {
     /// The one full look: balancers and target groups, one call for each balancer's listeners, one for
-    /// each listener's rules, and one for the tags of twenty things of any sort.
+    /// each listener's rules (or two in all where the bearings hold), and one for the tags of twenty things of any sort.
     pub(super) async fn balancing(&self) -> aws::Result<Arc<Balancing>> {
         self.once("balancing", || async {
             let vpcs = self.vpcs().await?;
@@ -53,20 +53,10 @@ impl Aws {
             let (mut balancers, mut groups) = (balancers?, groups?);
             balancers.retain(|it| it.vpc_id().is_some_and(|it| vpcs.contains(&it)));
             groups.retain(|it| it.vpc_id().is_some_and(|it| vpcs.contains(&it)));
-            let listeners = balancers.iter().filter_map(|it| it.load_balancer_arn()).map(|arn| async move {
-                let pages = self.elb.describe_listeners().load_balancer_arn(arn).into_paginator().items();
-                unless_gone(
-                    pages.send().collect::<Result<Vec<Listener>, _>>().await.map_err(aws::Error::from),
-                )
-            });
-            let listeners: Vec<Listener> = try_join_all(listeners).await?.concat();
-            let rules = listeners.iter().filter_map(|it| it.listener_arn()).map(|arn| async move {
-                let pages = self.elb.describe_rules().listener_arn(arn).into_paginator().items();
-                unless_gone(pages.send().collect::<Result<Vec<Rule>, _>>().await.map_err(aws::Error::from))
-            });
-            let mut rules: Vec<Rule> = try_join_all(rules).await?.concat();
-            // The default rule is the listener's own action, and has no tags.
-            rules.retain(|it| it.is_default() != Some(true));
+            let (listeners, rules) = match self.known_listeners().await? {
+                Some(it) => it,
+                None => self.listeners_of(&balancers).await?,
+            };
             let arns = balancers.iter().filter_map(|it| it.load_balancer_arn());
             let arns = arns.chain(groups.iter().filter_map(|it| it.target_group_arn()));
             let arns = arns.chain(listeners.iter().filter_map(|it| it.listener_arn()));
@@ -75,6 +65,45 @@ impl Aws {
             Ok(Balancing { balancers, groups, listeners, rules, tags })
         })
         .await
+    }
+
+    /// Listeners and rules of these balancers, one after the other.
+    async fn listeners_of(&self, balancers: &[LoadBalancer]) -> aws::Result<(Vec<Listener>, Vec<Rule>)> {
+        let listeners = balancers.iter().filter_map(|it| it.load_balancer_arn()).map(|arn| async move {
+            let pages = self.elb.describe_listeners().load_balancer_arn(arn).into_paginator().items();
+            unless_gone(pages.send().collect::<Result<Vec<Listener>, _>>().await.map_err(aws::Error::from))
+        });
+        let listeners: Vec<Listener> = try_join_all(listeners).await?.concat();
+        let rules = listeners.iter().filter_map(|it| it.listener_arn()).map(|arn| async move {
+            let pages = self.elb.describe_rules().listener_arn(arn).into_paginator().items();
+            unless_gone(pages.send().collect::<Result<Vec<Rule>, _>>().await.map_err(aws::Error::from))
+        });
+        let mut rules: Vec<Rule> = try_join_all(rules).await?.concat();
+        // The default rule is the listener's own action, and has no tags.
+        rules.retain(|it| it.is_default() != Some(true));
+        Ok((listeners, rules))
+    }
+
+    /// The stack's own listeners and rules by the bearings, all at once; `None` unless every one is where they say.
+    async fn known_listeners(&self) -> aws::Result<Option<(Vec<Listener>, Vec<Rule>)>> {
+        let (Some(listeners), Some(rules)) =
+            (self.bearings("listener").await?, self.bearings("listener-rule").await?)
+        else {
+            return Ok(None);
+        };
+        let (listeners, rules): (Vec<String>, Vec<String>) =
+            (listeners.into_values().collect(), rules.into_values().collect());
+        if [&listeners, &rules].iter().any(|it| it.is_empty() || AT_ONCE < it.len()) {
+            return Ok(None);
+        }
+        let (many, more) = (listeners.len(), rules.len());
+        let listeners = self.elb.describe_listeners().set_listener_arns(Some(listeners)).send();
+        let rules = self.elb.describe_rules().set_rule_arns(Some(rules)).send();
+        let (listeners, rules) = tokio::join!(listeners, rules);
+        let listeners = listeners.map(|it| it.listeners.unwrap_or_default()).map_err(aws::Error::from);
+        let rules = rules.map(|it| it.rules.unwrap_or_default()).map_err(aws::Error::from);
+        let (listeners, rules) = (unless_gone(listeners)?, unless_gone(rules)?);
+        Ok((listeners.len() == many && rules.len() == more).then_some((listeners, rules)))
     }
 
     async fn balancing_tags(&self, arns: Vec<&str>) -> aws::Result<HashMap<String, Tags>> {

@@ -58,6 +58,9 @@ pub(super) async fn ours(aws: &Aws) -> aws::Result<Arc<Vec<OurBucket>>> {
             });
             return Ok(known.collect());
         }
+        if let Some(ours) = by_bearings(aws).await? {
+            return Ok(ours);
+        }
         let doubts = aws.doubts(KNOWN);
         let mut pages = aws.s3.list_buckets().into_paginator().page_size(1000).send();
         let mut all = BTreeMap::new();
@@ -95,6 +98,18 @@ pub(super) async fn ours(aws: &Aws) -> aws::Result<Arc<Vec<OurBucket>>> {
         Ok(ours)
     })
     .await
+}
+
+/// The buckets that the bearings name; `None` where they leave anything open.
+async fn by_bearings(aws: &Aws) -> aws::Result<Option<Vec<OurBucket>>> {
+    let Some(known) = aws.bearings(KNOWN).await?.filter(|it| !it.is_empty()) else { return Ok(None) };
+    let bucket = |(node, name): (String, String)| {
+        let node = [SITE, ARTEFACTS].into_iter().find(|it| node.ends_with(*it))?;
+        let given = || Some(aws.settings.buckets.iter().find(|it| it.0 == name)?.1.clone());
+        let region = derived(&name, &aws.stack).map(|it| it.1.to_owned()).or_else(given)?;
+        Some(OurBucket { name, region, node })
+    };
+    Ok(known.into_iter().map(bucket).collect())
 }
 
 /// The bucket of that name, with its region; `None` if it is not there or not ours.

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_rds::types::{ApplyMethod, Parameter};
+use aws_sdk_rds::types::{ApplyMethod, DbInstance, Parameter};
 use serde::Serialize;
 
-use super::mark::{mark, marked};
+use super::{
+    db_reading::db_instances,
+    mark::{mark, marked},
+};
 use crate::{
     aws::{self, Aws},
     engine::{Cx, Found, Resource},
@@ -28,6 +31,11 @@ impl Resource for DbParameterGroup {
     const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1800);
 
     async fn list(aws: &Aws) -> aws::Result<Vec<Found<Self>>> {
+        if let Some(known) = aws.bearings(Self::KIND).await?
+            && let Some(found) = in_use(&known, aws).await?
+        {
+            return Ok(found);
+        }
         let mut pages = aws.rds.describe_db_parameter_groups().into_paginator().items().send();
         let mut found = Vec::new();
         while let Some(it) = pages.try_next().await? {
@@ -95,6 +103,28 @@ fn parameter(name: &str) -> aws_sdk_rds::types::builders::ParameterBuilder {
     ];
     let method = if AT_START.contains(&name) { ApplyMethod::PendingReboot } else { ApplyMethod::Immediate };
     Parameter::builder().parameter_name(name).apply_method(method)
+}
+
+/// These groups, by node, as the stack's databases use them, whose series is the group's family; `None` unless all are
+/// in use.
+async fn in_use(
+    known: &BTreeMap<String, String>,
+    aws: &Aws,
+) -> aws::Result<Option<Vec<Found<DbParameterGroup>>>> {
+    let databases = db_instances(aws).await?;
+    let mut found = Vec::new();
+    for (node, name) in known {
+        let uses = |it: &&DbInstance| {
+            let groups = it.db_parameter_groups();
+            groups.iter().any(|it| it.db_parameter_group_name() == Some(name))
+        };
+        let Some(it) = databases.iter().find(uses) else { return Ok(None) };
+        let (series, _) = super::DbInstance::version(it.engine_version().unwrap_or_default());
+        let family = format!("{}{series}", it.engine().unwrap_or_default());
+        let spec = DbParameterGroup { name: name.clone(), family, parameters: parameters(name, aws).await? };
+        found.push(Found::untagged(node.split_once('/').map_or("", |it| it.1), name, spec));
+    }
+    Ok((!found.is_empty()).then_some(found))
 }
 
 async fn parameters(name: &str, aws: &Aws) -> aws::Result<BTreeMap<String, String>> {

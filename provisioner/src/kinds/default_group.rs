@@ -28,6 +28,7 @@ impl DefaultGroup {
 
 impl Resource for DefaultGroup {
     const KIND: &'static str = "default-group";
+    const EC2_TAGGED: bool = true;
     const USABLE_AT_ONCE: bool = true;
     const FIXED: &'static [&'static str] = &["vpc"];
 

@@ -1,6 +1,7 @@
 //! The static site's acceleration: CloudFront before the bucket.
 
 use std::{
+    collections::BTreeMap,
     process,
     sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
@@ -143,6 +144,11 @@ struct Ours {
 /// root object and the logs.
 async fn distributions(aws: &Aws) -> aws::Result<Arc<Vec<Ours>>> {
     aws.once("distributions", || async {
+        if let Some(known) = aws.bearings(Distribution::KIND).await?
+            && let Some(ours) = by_id(&known, aws).await?
+        {
+            return Ok(ours);
+        }
         let mut ours = Vec::new();
         for it in summaries(aws).await? {
             let Some(node) = marked(Some(it.comment()), aws).map(str::to_owned) else { continue };
@@ -164,6 +170,27 @@ async fn distributions(aws: &Aws) -> aws::Result<Arc<Vec<Ours>>> {
         Ok(ours)
     })
     .await
+}
+
+/// The distributions with these ids; `None` unless all are there.
+async fn by_id(known: &BTreeMap<String, String>, aws: &Aws) -> aws::Result<Option<Vec<Ours>>> {
+    let mut ours = Vec::new();
+    for id in known.values() {
+        let it = match aws.cloudfront.get_distribution().id(id).send().await.map_err(aws::Error::from) {
+            Err(err) if err.is_missing() => return Ok(None),
+            other => other?.distribution,
+        };
+        let found = it.and_then(|it| {
+            let config = it.distribution_config?;
+            let node = marked(Some(config.comment()), aws)?.to_owned();
+            Some(Ours { node, id: it.id, arn: it.arn, domain: it.domain_name, status: it.status, config })
+        });
+        match found {
+            Some(it) => ours.push(it),
+            None => return Ok(None),
+        }
+    }
+    Ok((!ours.is_empty()).then_some(ours))
 }
 
 async fn summaries(aws: &Aws) -> aws::Result<Vec<DistributionSummary>> {

@@ -23,6 +23,8 @@ impl ElasticIp {
 
 impl Resource for ElasticIp {
     const KIND: &'static str = "elastic-ip";
+    const EC2_TAGGED: bool = true;
+    const UNIQUE: bool = false;
     const USABLE_AT_ONCE: bool = true;
 
     async fn list(aws: &Aws) -> aws::Result<Vec<Found<Self>>> {

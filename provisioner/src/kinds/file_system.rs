@@ -6,7 +6,6 @@ use aws_sdk_efs::types::{
     BackupPolicy, FileSystemDescription, LifeCycleState, PerformanceMode, Status, ThroughputMode,
 };
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use crate::{
     aws::{self, Aws, Tags},
@@ -65,9 +64,8 @@ impl Resource for FileSystem {
     }
 
     async fn create(&self, cx: &Cx<'_>) -> aws::Result<String> {
-        // At most 64 signs, and the same for the same node: a second call cannot make a second one.
-        let token = Sha256::digest(format!("{}/{}/{}", cx.aws.region, cx.aws.stack, cx.node).as_bytes());
-        let token: String = token.iter().map(|it| format!("{it:02x}")).collect();
+        // EFS refuses a second one of the same token, and forgets the token with the file system.
+        let token = cx.aws.token(cx.node, "");
         let create = cx.aws.efs.create_file_system().creation_token(token).encrypted(self.encrypted);
         let create = create.performance_mode(PerformanceMode::from(self.performance.as_str()));
         let create = create.throughput_mode(ThroughputMode::from(self.throughput.as_str()));

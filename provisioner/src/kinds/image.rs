@@ -1,6 +1,9 @@
 //! An image of a host that works, with its snapshots: what the next hosts start from.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use aws_sdk_ec2::types::{Image as Sdk, ImageState, ResourceType, Snapshot, SnapshotState};
 use serde::Serialize;
@@ -26,6 +29,7 @@ pub struct Image {
 
 impl Resource for Image {
     const KIND: &'static str = "image";
+    const EC2_TAGGED: bool = true;
     const FIXED: &'static [&'static str] = &["name"];
     const USUALLY: Duration = Duration::from_secs(240);
     // Its source may have to install packages first.
@@ -34,17 +38,23 @@ impl Resource for Image {
     /// The images, and snapshots of ours whose image is gone: those cost money until they are removed.
     async fn list(aws: &Aws) -> aws::Result<Vec<Found<Self>>> {
         let images = aws.ec2.describe_images().owners("self").filters(aws.ours()).into_paginator().items();
-        let snapshots = aws.ec2.describe_snapshots().owner_ids("self").filters(aws.ours());
-        let snapshots = snapshots.into_paginator().items();
-        let (images, snapshots) = tokio::join!(
-            images.send().collect::<Result<Vec<Sdk>, _>>(),
-            snapshots.send().collect::<Result<Vec<Snapshot>, _>>()
-        );
-        let (images, snapshots) = (images?, snapshots?);
+        let images = images.send().collect::<Result<Vec<Sdk>, _>>().await?;
         for it in &images {
             remember_root_device(it, aws).await;
         }
-        let mut found: Vec<Found<Self>> = images.iter().map(|it| image(it, &snapshots)).collect();
+        // By the bearings these are all images with all their snapshots, which AWS gives up none of while they are there.
+        let known = aws.bearings(Self::KIND).await?;
+        let is_in =
+            |known: &BTreeMap<String, String>, it: &Sdk| known.values().any(|id| it.image_id() == Some(id));
+        if known.is_some_and(|known| known.len() == images.len() && images.iter().all(|it| is_in(&known, it)))
+        {
+            return Ok(images.iter().map(image).collect());
+        }
+        let snapshots = aws.ec2.describe_snapshots().owner_ids("self").filters(aws.ours());
+        let snapshots =
+            snapshots.into_paginator().items().send().collect::<Result<Vec<Snapshot>, _>>().await?;
+        let mut found: Vec<Found<Self>> =
+            images.iter().map(|it| with_snapshots(image(it), &snapshots)).collect();
         let used: BTreeSet<&str> = images.iter().flat_map(snapshots_of).collect();
         let unfinished = found.iter().filter(|it| it.phase != Phase::Ready);
         let unfinished: BTreeSet<String> = unfinished.map(|it| it.node.clone()).collect();
@@ -124,33 +134,33 @@ fn snapshots_of(it: &Sdk) -> impl Iterator<Item = &str> {
     it.block_device_mappings().iter().filter_map(|it| it.ebs()?.snapshot_id())
 }
 
-fn image(it: &Sdk, snapshots: &[Snapshot]) -> Found<Image> {
+fn image(it: &Sdk) -> Found<Image> {
     let own: Vec<String> = snapshots_of(it).map(str::to_owned).collect();
-    let mut tags = Aws::from_ec2(it.tags());
-    let mut found = Found::new(
-        it.image_id(),
-        tags.clone(),
-        Image {
-            name: it.name().unwrap_or_default().to_owned(),
-            source: AtCreation::unknown(),
-            healthy_in: AtCreation::unknown(),
-            snapshots: own.clone().into(),
-        },
-    );
-    // A tag counts only where every snapshot has it, too: a sweep has to find them all.
-    for id in &own {
-        let snapshot = snapshots.iter().find(|it| it.snapshot_id() == Some(id));
-        let theirs = snapshot.map(|it| Aws::from_ec2(it.tags())).unwrap_or_default();
-        tags.retain(|key, value| theirs.get(key) == Some(value));
-    }
-    found.tags = Some(tags);
+    let spec = Image {
+        name: it.name().unwrap_or_default().to_owned(),
+        source: AtCreation::unknown(),
+        healthy_in: AtCreation::unknown(),
+        snapshots: own.into(),
+    };
     let reason = it.state_reason().and_then(|it| it.message()).unwrap_or_default();
     let phase = match it.state() {
         Some(ImageState::Available) | None => Phase::Ready,
         Some(ImageState::Pending | ImageState::Transient) => Phase::Pending("pending".into()),
         Some(other) => Phase::Failed(format!("{other} {reason}").trim().to_owned()),
     };
-    found.phase(phase)
+    Found::new(it.image_id(), Aws::from_ec2(it.tags()), spec).phase(phase)
+}
+
+/// A tag counts only where every snapshot has it, too: a sweep has to find them all.
+fn with_snapshots(mut found: Found<Image>, snapshots: &[Snapshot]) -> Found<Image> {
+    for id in found.spec.snapshots.0.iter().flatten() {
+        let snapshot = snapshots.iter().find(|it| it.snapshot_id() == Some(id));
+        let theirs = snapshot.map(|it| Aws::from_ec2(it.tags())).unwrap_or_default();
+        if let Some(tags) = &mut found.tags {
+            tags.retain(|key, value| theirs.get(key) == Some(value));
+        }
+    }
+    found
 }
 
 /// A snapshot without its image: nobody asked for it, so it goes. First the node that it was made for.

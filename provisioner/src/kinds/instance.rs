@@ -41,6 +41,7 @@ impl Instance {
 
 impl Resource for Instance {
     const KIND: &'static str = "instance";
+    const EC2_TAGGED: bool = true;
     const FIXED: &'static [&'static str] = &["subnet", "key", "instance_type"];
     const USUALLY: Duration = Duration::from_secs(20);
     const PATIENCE: Duration = Duration::from_secs(15 * 60);
@@ -52,17 +53,7 @@ impl Resource for Instance {
     }
 
     async fn create(&self, cx: &Cx<'_>) -> aws::Result<String> {
-        use sha2::{Digest, Sha256};
-        // The same token for the same node: AWS answers a repeated call with the first one's machine.
-        let token = Sha256::digest(format!("{} {}", cx.aws.stack, cx.node));
-        let token: String = token.iter().take(16).map(|it| format!("{it:02x}")).collect();
-        match self.run(&token, cx).await {
-            // Of a machine that is gone; the engine has looked and there is no other.
-            Err(err) if err.is_stale_token() => {
-                self.run(&format!("{:032x}", rand::random::<u128>()), cx).await
-            }
-            other => other,
-        }
+        cx.aws.with_token(cx.node, |token| async move { self.run(&token, cx).await }).await
     }
 
     async fn configure(&self, have: &Found<Self>, cx: &Cx<'_>) -> aws::Result<()> {

@@ -16,6 +16,8 @@ pub struct InternetGateway {
 
 impl Resource for InternetGateway {
     const KIND: &'static str = "internet-gateway";
+    const EC2_TAGGED: bool = true;
+    const UNIQUE: bool = false;
     const USABLE_AT_ONCE: bool = true;
     const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20 * 60);
 

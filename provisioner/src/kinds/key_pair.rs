@@ -24,6 +24,7 @@ pub struct KeyPair {
 
 impl Resource for KeyPair {
     const KIND: &'static str = "key-pair";
+    const EC2_TAGGED: bool = true;
     const USABLE_AT_ONCE: bool = true;
     const FIXED: &'static [&'static str] = &["name", "public_key"];
 

@@ -1,6 +1,6 @@
 //! What the scaling group's hosts are made from, in versions: a change makes a new one the default.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use aws_sdk_ec2::types::{
     LaunchTemplateBlockDeviceMappingRequest, LaunchTemplateEbsBlockDeviceRequest,
@@ -10,7 +10,6 @@ use aws_sdk_ec2::types::{
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use shared::tags::{NAME, NODE};
 
 use super::{ImageSource, KeyPair, Metadata, Role, RootVolume, SecurityGroup, image_source};
@@ -81,6 +80,7 @@ impl LaunchTemplate {
 
 impl Resource for LaunchTemplate {
     const KIND: &'static str = "launch-template";
+    const EC2_TAGGED: bool = true;
     const USABLE_AT_ONCE: bool = true;
     const FIXED: &'static [&'static str] = &["name"];
     const USUALLY: Duration = Duration::from_secs(2);
@@ -88,6 +88,11 @@ impl Resource for LaunchTemplate {
     /// Two calls, however many there are: ownership is in the templates' tags, which the listing of
     /// versions leaves out, and a description that repeated them would not show a tag that was removed.
     async fn list(aws: &Aws) -> aws::Result<Vec<Found<Self>>> {
+        if let Some(known) = aws.bearings(Self::KIND).await?
+            && let Some(found) = by_id(&known, aws).await?
+        {
+            return Ok(found);
+        }
         // Largest pages: some emulators answer one page only.
         let templates = aws.ec2.describe_launch_templates().filters(aws.ours()).max_results(200);
         let templates: Result<Vec<_>, _> = templates.into_paginator().items().send().collect().await;
@@ -95,9 +100,7 @@ impl Resource for LaunchTemplate {
         if templates.is_empty() {
             return Ok(Vec::new());
         }
-        let versions = aws.ec2.describe_launch_template_versions().versions("$Default").max_results(200);
-        let versions: Result<Vec<_>, _> = versions.into_paginator().items().send().collect().await;
-        let versions = versions?;
+        let versions = default_versions(aws).await?;
         let found = templates.iter().map(|it| {
             let version = versions.iter().find(|v| v.launch_template_id() == it.launch_template_id());
             let spec = spec(it.launch_template_name().unwrap_or_default(), version);
@@ -120,8 +123,7 @@ impl Resource for LaunchTemplate {
         let data = self.data(cx).await?;
         // The same change from the same version is one version, however often it is asked for.
         let from = have.out.get(Self::VERSION.name()).map(String::as_str).unwrap_or_default();
-        let token = Sha256::digest(format!("{} {} {from} {data:?}", cx.aws.stack, cx.node));
-        let token: String = token.iter().take(16).map(|it| format!("{it:02x}")).collect();
+        let token = cx.aws.token(cx.node, &format!("{from} {data:?}"));
         let create = ec2.create_launch_template_version().launch_template_id(&have.id).client_token(token);
         let made = create.launch_template_data(data).send().await?;
         let number = made.launch_template_version.and_then(|it| it.version_number).unwrap_or_default();
@@ -143,6 +145,32 @@ impl Resource for LaunchTemplate {
         aws.ec2.delete_launch_template().launch_template_id(&have.id).send().await?;
         Ok(())
     }
+}
+
+/// The default version of every template in the region.
+async fn default_versions(aws: &Aws) -> aws::Result<Vec<LaunchTemplateVersion>> {
+    let versions = aws.ec2.describe_launch_template_versions().versions("$Default").max_results(200);
+    let versions: Result<Vec<_>, _> = versions.into_paginator().items().send().collect().await;
+    Ok(versions?)
+}
+
+/// The templates with these ids, by node; `None` unless all are there. Their tags are not read.
+async fn by_id(
+    known: &BTreeMap<String, String>,
+    aws: &Aws,
+) -> aws::Result<Option<Vec<Found<LaunchTemplate>>>> {
+    if known.is_empty() {
+        return Ok(None);
+    }
+    let versions = default_versions(aws).await?;
+    let found = known.iter().map(|(node, id)| {
+        let version = versions.iter().find(|it| it.launch_template_id() == Some(id))?;
+        let spec = spec(version.launch_template_name().unwrap_or_default(), Some(version));
+        let name = node.split_once('/').map_or(node.as_str(), |(_, name)| name);
+        let number = version.version_number().unwrap_or_default().to_string();
+        Some(Found::untagged(name, id, spec).out(LaunchTemplate::VERSION, number))
+    });
+    Ok(found.collect())
 }
 
 fn spec(name: &str, version: Option<&LaunchTemplateVersion>) -> LaunchTemplate {

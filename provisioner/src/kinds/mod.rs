@@ -81,12 +81,17 @@ pub use scaling_policy::ScalingPolicy;
 pub use security_group::{Rule, SecurityGroup, Source};
 pub use site_content::SiteContent;
 pub use subnet::Subnet;
-pub use target::{Target, TargetState, all_target_health};
+pub use target::{Target, TargetState, target_health};
 pub use target_group::{Check, TRAFFIC_PORT, TargetGroup};
 pub use vpc::Vpc;
 pub use vpc_endpoint::VpcEndpoint;
 
-use crate::engine::{Kind, Ref};
+use std::collections::BTreeMap;
+
+use crate::{
+    aws::{self, Aws},
+    engine::{Kind, Observed, Ref, Resource, Stack},
+};
 
 /// Every kind, in the order in which a stack is built.
 pub fn all() -> Vec<Kind> {
@@ -128,6 +133,31 @@ pub fn all() -> Vec<Kind> {
         Kind::of::<OriginAccessControl>(),
         Kind::of::<Distribution>(),
     ]
+}
+
+/// What takes a search to find, and is asked for by name where it was written down (see `aws/bearings.rs`).
+const SEARCHED: [&str; 7] = [
+    Listener::KIND,
+    ListenerRule::KIND,
+    Bucket::KIND,
+    Distribution::KIND,
+    DbParameterGroup::KIND,
+    LaunchTemplate::KIND,
+    Image::KIND,
+];
+
+/// Writes down where all that is, once everything is as wanted.
+///
+/// # Errors
+/// What AWS answered.
+pub async fn write_bearings(stack: &Stack, observed: &Observed, aws: &Aws) -> aws::Result<()> {
+    let seen = |it: &str| observed.nodes.get(it);
+    let of_kind = |kind: &'static str| stack.nodes.iter().filter(move |it| it.resource.kind().name == kind);
+    let Some(vpc) = of_kind(Vpc::KIND).find_map(|it| seen(&it.name)) else { return Ok(()) };
+    let nodes = SEARCHED.into_iter().flat_map(of_kind);
+    let all: BTreeMap<String, String> =
+        nodes.filter_map(|it| Some((it.name.clone(), seen(&it.name)?.id.clone()))).collect();
+    aws.write_bearings(&vpc.id, &all).await
 }
 
 /// The id in a reference that a listing answered.

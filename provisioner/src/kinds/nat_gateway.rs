@@ -19,6 +19,7 @@ pub struct NatGateway {
 
 impl Resource for NatGateway {
     const KIND: &'static str = "nat-gateway";
+    const EC2_TAGGED: bool = true;
     const FIXED: &'static [&'static str] = &["subnet", "address"];
     // It fails in a VPC that has no way out, and keeps the gateway's door open while it exists.
     const AFTER: &'static [&'static str] = &[InternetGateway::KIND];
@@ -56,10 +57,19 @@ impl Resource for NatGateway {
     }
 
     async fn create(&self, cx: &Cx<'_>) -> aws::Result<String> {
-        let create = cx.aws.ec2.create_nat_gateway().subnet_id(cx.id(self.subnet));
-        let create = create.allocation_id(cx.id(self.address));
-        let made = create.tag_specifications(Aws::ec2_tags(cx.tags, ResourceType::Natgateway)).send().await?;
-        Ok(made.nat_gateway.and_then(|it| it.nat_gateway_id).unwrap_or_default())
+        let create = |token| async move {
+            let create = cx.aws.ec2.create_nat_gateway().subnet_id(cx.id(self.subnet)).client_token(token);
+            let create = create.allocation_id(cx.id(self.address));
+            let tags = Aws::ec2_tags(cx.tags, ResourceType::Natgateway);
+            let made = create.tag_specifications(tags).send().await?.nat_gateway;
+            // The token's first gateway, which is no more.
+            let state = made.as_ref().and_then(|it| it.state());
+            if matches!(state, Some(State::Deleting | State::Deleted | State::Failed)) {
+                return Err(aws::Error::stale_token());
+            }
+            Ok(made.and_then(|it| it.nat_gateway_id).unwrap_or_default())
+        };
+        cx.aws.with_token(cx.node, create).await
     }
 
     async fn tag(id: &str, tags: &Tags, aws: &Aws) -> aws::Result<()> {

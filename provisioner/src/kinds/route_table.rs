@@ -43,6 +43,8 @@ const EVERYWHERE: &str = "0.0.0.0/0";
 
 impl Resource for RouteTable {
     const KIND: &'static str = "route-table";
+    const EC2_TAGGED: bool = true;
+    const UNIQUE: bool = false;
     const USABLE_AT_ONCE: bool = true;
     const FIXED: &'static [&'static str] = &["vpc"];
 

@@ -49,6 +49,7 @@ impl Rule {
 
 impl Resource for SecurityGroup {
     const KIND: &'static str = "security-group";
+    const EC2_TAGGED: bool = true;
     const USABLE_AT_ONCE: bool = true;
     const FIXED: &'static [&'static str] = &["vpc", "name", "description"];
     // The interfaces of a removed load balancer live on for minutes; others have waited up to 35.

@@ -18,6 +18,7 @@ pub struct Subnet {
 
 impl Resource for Subnet {
     const KIND: &'static str = "subnet";
+    const EC2_TAGGED: bool = true;
     const USABLE_AT_ONCE: bool = true;
     const FIXED: &'static [&'static str] = &["vpc", "zone", "cidr"];
     // The interfaces of a removed load balancer live on for minutes.

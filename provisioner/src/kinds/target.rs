@@ -47,7 +47,7 @@ impl Target {
     }
 
     /// Group, host and port of an id.
-    pub(super) fn parse(id: &str) -> Option<(&str, &str, i32)> {
+    pub fn parse(id: &str) -> Option<(&str, &str, i32)> {
         let mut parts = id.split(' ');
         Some((parts.next()?, parts.next()?, parts.next()?.parse().ok()?))
     }
@@ -179,7 +179,7 @@ pub struct TargetState {
 ///
 /// # Errors
 /// What AWS answered; a group that is gone has no hosts.
-pub(super) async fn target_health(aws: &Aws, group: &str) -> aws::Result<Vec<TargetState>> {
+pub async fn target_health(aws: &Aws, group: &str) -> aws::Result<Vec<TargetState>> {
     let seen = aws.elb.describe_target_health().target_group_arn(group).send().await;
     let seen = seen.map(|it| it.target_health_descriptions.unwrap_or_default()).map_err(aws::Error::from);
     Ok(super::balancing::unless_gone(seen)?.iter().map(TargetState::of).collect())
@@ -187,7 +187,7 @@ pub(super) async fn target_health(aws: &Aws, group: &str) -> aws::Result<Vec<Tar
 
 impl TargetState {
     /// AWS's word for a host that answers its checks.
-    pub(super) const HEALTHY: &str = "healthy";
+    pub const HEALTHY: &str = "healthy";
 
     pub fn is_healthy(&self) -> bool {
         self.state == Self::HEALTHY
@@ -216,18 +216,4 @@ impl fmt::Display for TargetState {
             (reason, description) => write!(f, "{} ({reason}: {description})", self.state),
         }
     }
-}
-
-/// Every target of the stack's groups, those of its scaling group among them, with its group's name.
-///
-/// # Errors
-/// The groups or their targets cannot be read.
-pub async fn all_target_health(aws: &Aws) -> aws::Result<Vec<(String, TargetState)>> {
-    let groups = look::<Group>(aws).await?;
-    let states = groups.iter().map(async |(group, _)| {
-        let name = group.target_group_name().unwrap_or_default();
-        let states = target_health(aws, group.target_group_arn().unwrap_or_default()).await?;
-        Ok::<_, aws::Error>(states.into_iter().map(|it| (name.to_owned(), it)).collect::<Vec<_>>())
-    });
-    Ok(try_join_all(states).await?.concat())
 }

@@ -17,6 +17,8 @@ pub struct Vpc {
 
 impl Resource for Vpc {
     const KIND: &'static str = "vpc";
+    const EC2_TAGGED: bool = true;
+    const UNIQUE: bool = false;
     const USABLE_AT_ONCE: bool = true;
     const FIXED: &'static [&'static str] = &["cidr"];
 

@@ -21,6 +21,7 @@ pub struct VpcEndpoint {
 
 impl Resource for VpcEndpoint {
     const KIND: &'static str = "vpc-endpoint";
+    const EC2_TAGGED: bool = true;
     const FIXED: &'static [&'static str] = &["vpc", "service"];
     const USUALLY: Duration = Duration::from_secs(5);
     const LINGERS: bool = true;

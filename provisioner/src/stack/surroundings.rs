@@ -24,11 +24,16 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
-    /// Reads what `config` names.
+    /// Reads what `config` names; `trusts_bundle` says whether AWS_CA_BUNDLE is about this endpoint.
     ///
     /// # Errors
     /// A file that is named and cannot be read, or an agent that is nowhere.
-    pub fn read(c: &Config, account: &str, endpoint: Option<&str>) -> anyhow::Result<Surroundings> {
+    pub fn read(
+        c: &Config,
+        account: &str,
+        endpoint: Option<&str>,
+        trusts_bundle: bool,
+    ) -> anyhow::Result<Surroundings> {
         let agent = match c.parts.has_hosts() {
             true => Some(agent(c.agent.binary.clone())?),
             false => None,
@@ -36,7 +41,7 @@ impl Surroundings {
         Ok(Surroundings {
             account: account.to_owned(),
             endpoint: endpoint.map(str::to_owned),
-            ca: endpoint.map(|_| bundle()).transpose()?.flatten(),
+            ca: endpoint.filter(|_| trusts_bundle).map(|_| bundle()).transpose()?.flatten(),
             agent,
             public_key: keys::public(&c.access.key_dir, &c.names.public_key)?,
             private_key: keys::public(&c.access.key_dir, &c.names.private_key)?,

@@ -70,8 +70,12 @@ impl Moto {
     }
 
     async fn connect(&self, stack: &str) -> Aws {
-        let connect =
-            Connect { profile: None, region: "ap-northeast-2".into(), endpoint: Some(self.endpoint()) };
+        let connect = Connect {
+            profile: None,
+            region: "ap-northeast-2".into(),
+            endpoint: Some(self.endpoint()),
+            ..Connect::default()
+        };
         Aws::connect(stack, connect).await.unwrap()
     }
 

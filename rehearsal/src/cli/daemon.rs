@@ -13,6 +13,8 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
 use super::Breakable;
+use super::background::Found;
+use super::usage::{self, Usage};
 use crate::cloud::{Cloud, Options, Status};
 use crate::forward::Forward;
 use crate::state::State;
@@ -24,7 +26,11 @@ pub(crate) struct Background {
     pub(super) state: PathBuf,
     pub(super) port: u16,
     pub(super) clock: u32,
+    pub(super) region: String,
 }
+
+/// Begins the lines of the log that are for whoever waits for the cloud.
+pub(super) const PROGRESS: &str = "... ";
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Order {
@@ -34,15 +40,25 @@ pub(super) enum Order {
     Internet,
     Console { host: String },
     Logs,
-    Open { balancer: String, port: u16 },
+    Usage,
+    Open { what: String, port: u16 },
     Break { what: Breakable, name: Option<String>, seconds: Option<u64>, broken: bool },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Answer {
     Done,
-    Status { endpoint: String, status: Box<Status> },
-    Located { socket: PathBuf, place: Place },
+    Status {
+        found: Found,
+        status: Box<Status>,
+    },
+    Usage(Usage),
+    /// The base of a URL, if there is such a thing.
+    Opened(Option<String>),
+    Located {
+        socket: PathBuf,
+        place: Place,
+    },
     Text(String),
 }
 
@@ -53,6 +69,11 @@ fn socket(state: &State) -> PathBuf {
 pub(super) fn log(state: &State) -> anyhow::Result<PathBuf> {
     fs::create_dir_all(state.dir()).with_context(|| format!("making {}", state.dir().display()))?;
     Ok(state.dir().join("cloud.log"))
+}
+
+/// Whether anybody listens.
+pub(super) fn is_there(state: &State) -> bool {
+    UnixStream::connect(socket(state)).is_ok()
 }
 
 /// One order, one answer.
@@ -96,8 +117,14 @@ impl Background {
         let _lock = lock(&state)?;
         let path = socket(&state);
         let _ = fs::remove_file(&path);
-        let options =
-            Options { state: state.clone(), port: self.port, clock: self.clock, ..Options::default() };
+        let options = Options {
+            state: state.clone(),
+            port: self.port,
+            clock: self.clock,
+            region: self.region.clone(),
+            ..Options::default()
+        };
+        build_images(&options)?;
         let cloud = Arc::new(Cloud::start(options)?);
         let listener =
             UnixListener::bind(&path).with_context(|| format!("listening at {}", path.display()))?;
@@ -110,7 +137,8 @@ impl Background {
                 continue;
             };
             let is_stop = matches!(order, Order::Stop);
-            let answer = serve(&cloud, order, &mut opened).map_err(|err| format!("{err:#}"));
+            let found = Found { endpoint: cloud.endpoint(), region: self.region.clone(), clock: self.clock };
+            let answer = serve(&cloud, found, order, &mut opened).map_err(|err| format!("{err:#}"));
             let text = serde_json::to_string(&answer)? + "\n";
             let _ = (&line).write_all(text.as_bytes());
             if is_stop {
@@ -122,14 +150,39 @@ impl Background {
     }
 }
 
+/// Tells whoever waits what takes minutes.
+fn build_images(options: &Options) -> anyhow::Result<()> {
+    let mut told = false;
+    for (name, image) in Cloud::images(options) {
+        if image.is_built(&options.state) {
+            continue;
+        }
+        if !told {
+            progress("this machine's first start builds images, which takes some minutes");
+            told = true;
+        }
+        let began = Instant::now();
+        progress(&format!("building the image for {name}"));
+        image.prepare(&options.state)?;
+        progress(&format!("built it in {} s", began.elapsed().as_secs()));
+    }
+    Ok(())
+}
+
+fn progress(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{PROGRESS}{text}");
+}
+
 fn serve(
     cloud: &Arc<Cloud>,
+    found: Found,
     order: Order,
     opened: &mut Vec<(String, u16, Forward)>,
 ) -> anyhow::Result<Answer> {
     let socket = cloud.region().dir().join("ctl");
     Ok(match order {
-        Order::Status => Answer::Status { endpoint: cloud.endpoint(), status: Box::new(cloud.status()) },
+        Order::Status => Answer::Status { found, status: Box::new(cloud.status()) },
+        Order::Usage => Answer::Usage(usage::of_tree(std::process::id().cast_signed())),
         Order::Stop => Answer::Done,
         Order::Locate { host } => {
             let place = Place::Named(cloud.host(&host)?.name().to_owned());
@@ -141,16 +194,15 @@ fn serve(
             let path = cloud.region().dir().join("calls.log");
             Answer::Text(fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?)
         }
-        Order::Open { balancer, port } => {
-            let known = opened.iter().find(|it| it.0 == balancer && it.1 == port).map(|it| it.2.url());
-            Answer::Text(match known {
-                Some(url) => url,
-                None => {
-                    let forward = cloud.open(&balancer, port)?;
+        Order::Open { what, port } => {
+            let known = opened.iter().find(|it| it.0 == what && it.1 == port).map(|it| it.2.url());
+            Answer::Opened(match known {
+                Some(url) => Some(url),
+                None => cloud.way_to(&what, port)?.map(|forward| {
                     let url = forward.url();
-                    opened.push((balancer, port, forward));
+                    opened.push((what, port, forward));
                     url
-                }
+                }),
             })
         }
         Order::Break { what, name, seconds, broken } => {

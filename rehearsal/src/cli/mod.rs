@@ -1,38 +1,41 @@
 //! `lamp rehearsal …`: a cloud that runs in the background, and commands that talk to it.
 
+mod background;
+mod clock;
 mod daemon;
 mod host;
+mod table;
+mod usage;
 
-use std::fmt::Write as _;
 use std::io::Write;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::{Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+pub use background::{Found, Wish, ensure_running, running, url_of, usage};
+pub use clock::Clock;
 pub(crate) use daemon::Background;
 use daemon::{Answer, Order};
+pub use usage::Usage;
 
-use crate::cloud::Status;
 use crate::doctor::doctor;
-use crate::roles::Role;
 use crate::state::State;
-
-/// How long a start may take: the first one of a machine builds images.
-const START: Duration = Duration::from_secs(20 * 60);
 
 /// What can be asked of the rehearsal cloud.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Starts the cloud; harmless if it runs already
     Start {
-        /// Loopback port of its interface
-        #[arg(long, default_value_t = 4566)]
-        port: u16,
-        /// By what AWS's durations are divided; 1 is honest
-        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
-        clock: u32,
+        /// Loopback port of its interface [default: 4566, or any other if that is taken]
+        #[arg(long)]
+        port: Option<u16>,
+        /// By what AWS's durations are divided: a number, or `real` for 1 [default: 60]
+        #[arg(long, value_name = "FACTOR")]
+        clock: Option<Clock>,
+        /// Which of AWS's regions it plays [default: ap-northeast-2]
+        #[arg(long, value_name = "REGION")]
+        region: Option<String>,
     },
     /// Says what runs
     Status {
@@ -58,10 +61,13 @@ pub enum Command {
     },
     /// Prints a URL of this machine that leads to a load balancer
     Open {
-        balancer: String,
+        /// Its name, or the DNS name that AWS gave it
+        what: String,
         #[arg(long, default_value_t = 80)]
         port: u16,
     },
+    /// Joins this terminal's input and output with a port, as seen from the internet; what `lamp ssh` passes through
+    Connect { address: std::net::Ipv4Addr, port: u16 },
     /// Breaks something
     Break {
         what: Breakable,
@@ -105,24 +111,30 @@ impl Command {
     /// In words for the operator.
     pub fn run(self, state: &State, out: &mut dyn Write) -> anyhow::Result<i32> {
         match self {
-            Command::Start { port, clock } => {
-                let endpoint = ensure_running(state, port, clock)?;
-                say(out, &format!("the cloud runs; export AWS_ENDPOINT_URL={endpoint}"))?;
+            Command::Start { port, clock, region } => {
+                let wish = Wish { port, clock, region };
+                let cloud = ensure_running(state, &wish, &mut |line| drop(say(out, line)))?;
+                say(out, &format!("{cloud}\nexport AWS_ENDPOINT_URL={}", cloud.endpoint))?;
             }
             Command::Status { json } => {
-                let Answer::Status { endpoint, status } = daemon::ask(state, &Order::Status)? else {
+                let Answer::Status { found, status } = daemon::ask(state, &Order::Status)? else {
                     bail!("the cloud answered something else")
                 };
-                let text =
-                    if json { serde_json::to_string_pretty(&*status)? } else { table(&endpoint, &status) };
+                let text = match json {
+                    true => serde_json::to_string_pretty(&*status)?,
+                    false => table::text(&found, &status, &usage(state)?),
+                };
                 say(out, &text)?;
                 return Ok(i32::from(!status.problems.is_empty()));
             }
-            Command::Stop => {
-                daemon::ask(state, &Order::Stop)?;
-                daemon::wait_until_gone(state)?;
-                say(out, "the cloud is gone")?;
-            }
+            Command::Stop => match running(state)? {
+                None => say(out, "no rehearsal cloud runs")?,
+                Some(_) => {
+                    daemon::ask(state, &Order::Stop)?;
+                    daemon::wait_until_gone(state)?;
+                    say(out, "the cloud is gone")?;
+                }
+            },
             Command::Exec { host, command } => {
                 let (socket, place) = locate(state, host)?;
                 return host::attach(&socket, place, command);
@@ -142,10 +154,13 @@ impl Command {
                 let command = std::iter::once("curl".to_owned()).chain(args).collect();
                 return host::attach(&socket, crate::Place::Internet, command);
             }
-            Command::Open { balancer, port } => match daemon::ask(state, &Order::Open { balancer, port })? {
-                Answer::Text(url) => say(out, &url)?,
-                _ => bail!("the cloud answered something else"),
-            },
+            Command::Open { what, port } => say(out, &background::open(state, &what, port)?)?,
+            Command::Connect { address, port } => {
+                let Answer::Located { socket, .. } = daemon::ask(state, &Order::Internet)? else {
+                    bail!("the cloud answered something else")
+                };
+                host::pipe(&socket, std::net::SocketAddrV4::new(address, port))?;
+            }
             Command::Break { what, name, seconds } => {
                 daemon::ask(state, &Order::Break { what, name, seconds, broken: true })?;
                 say(out, "broken")?;
@@ -177,84 +192,6 @@ fn locate(state: &State, host: String) -> anyhow::Result<(std::path::PathBuf, cr
     }
 }
 
-/// Starts the cloud in the background unless it runs; says where its interface is.
-///
-/// # Errors
-/// If it does not start, with what it said.
-pub fn ensure_running(state: &State, port: u16, clock: u32) -> anyhow::Result<String> {
-    if let Some(endpoint) = running(state) {
-        return Ok(endpoint);
-    }
-    let background = Background { state: state.dir().to_owned(), port, clock };
-    let log = daemon::log(state)?;
-    let mut command = Role::Cloud(background).command()?;
-    for key in ["HOME", "XDG_CACHE_HOME", "LAMP_MOTO"] {
-        command.envs(std::env::var_os(key).map(|it| (key, it)));
-    }
-    let file = std::fs::File::create(&log).with_context(|| format!("creating {}", log.display()))?;
-    let mut child = command
-        .stdin(std::process::Stdio::null())
-        .stdout(file.try_clone().context("copying the log")?)
-        .stderr(file)
-        .spawn()
-        .context("starting the cloud")?;
-    let began = Instant::now();
-    loop {
-        if let Some(endpoint) = running(state) {
-            return Ok(endpoint);
-        }
-        if child.try_wait().context("waiting for the cloud")?.is_some() {
-            // Another one may have been quicker.
-            if let Some(endpoint) = running(state) {
-                return Ok(endpoint);
-            }
-            let said = std::fs::read_to_string(&log).unwrap_or_default();
-            bail!("the cloud did not start: {}", said.trim());
-        }
-        if began.elapsed() > START {
-            bail!("the cloud is still starting after {} s; see {}", START.as_secs(), log.display());
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
-
-/// Where the interface of a cloud is that runs in the background.
-pub fn running(state: &State) -> Option<String> {
-    match daemon::ask(state, &Order::Status) {
-        Ok(Answer::Status { endpoint, .. }) => Some(endpoint),
-        _ => None,
-    }
-}
-
 fn say(out: &mut dyn Write, text: &str) -> anyhow::Result<()> {
     writeln!(out, "{}", text.trim_end()).context("printing")
-}
-
-fn table(endpoint: &str, status: &Status) -> String {
-    let mut text = format!("interface  {endpoint}\n");
-    for (id, (phase, address)) in &status.instances {
-        let name = status.names.get(id).map(String::as_str).unwrap_or_default();
-        let _ = writeln!(text, "instance   {id}  {phase:<8} {address:<12} {name}");
-    }
-    for (name, (primary, standby)) in &status.databases {
-        let standby = standby.map_or("no standby".to_owned(), |it| format!("standby {it}"));
-        let _ = writeln!(text, "database   {name}  primary {primary}, {standby}");
-    }
-    for name in &status.replicas {
-        let _ = writeln!(text, "replica    {name}");
-    }
-    for name in &status.balancers {
-        let _ = writeln!(text, "balancer   {name}");
-    }
-    for (group, targets) in &status.targets {
-        let all: Vec<String> = targets.iter().map(|(id, state)| format!("{id} {state}")).collect();
-        let _ = writeln!(text, "targets    {group}: {}", all.join(", "));
-    }
-    for it in &status.busy {
-        let _ = writeln!(text, "busy       {it}");
-    }
-    for (what, why) in &status.problems {
-        let _ = writeln!(text, "problem    {what}: {why}");
-    }
-    text
 }

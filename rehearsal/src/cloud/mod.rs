@@ -106,13 +106,19 @@ pub struct Status {
 }
 
 impl Cloud {
+    /// What it starts machines from, and which.
+    pub(crate) fn images(options: &Options) -> [(&'static str, Image); 3] {
+        let hosts = options.image.clone();
+        [("hosts", hosts), ("databases", Image::mariadb()), ("load balancers", Image::balancer())]
+    }
+
     /// Starts an empty cloud.
     ///
     /// # Errors
     /// If a part of it does not start; in words what is missing.
     pub fn start(options: Options) -> anyhow::Result<Cloud> {
         // Images first: nobody should wait for them with a half-built stack.
-        for image in [options.image.clone(), Image::mariadb(), Image::balancer()] {
+        for (_, image) in Cloud::images(&options) {
             image.prepare(&options.state)?;
         }
         let region = Region::start_in(options.state.clone())?;
@@ -229,10 +235,24 @@ impl Cloud {
     /// # Errors
     /// If there is no such load balancer.
     pub fn open(&self, balancer: &str, port: u16) -> anyhow::Result<Forward> {
-        let spec = self.sync.running().balancers.get(balancer).map(|it| it.spec());
-        let spec = spec.with_context(|| format!("there is no load balancer {balancer}"))?;
-        let address = spec.addresses.first().with_context(|| format!("{balancer} has no node"))?;
-        self.region().forward(Place::Internet, SocketAddrV4::new(self.public_address(*address)?, port))
+        self.way_to(balancer, port)?.with_context(|| format!("there is no load balancer {balancer}"))
+    }
+
+    /// As [`Cloud::open`], by a DNS name as well; `None` if there is no such thing.
+    pub(crate) fn way_to(&self, what: &str, port: u16) -> anyhow::Result<Option<Forward>> {
+        let running = self.sync.running();
+        let spec = running.balancers.get(what).map(|it| it.spec());
+        let by_name = running.names.get(what).cloned();
+        drop(running);
+        let nodes = match (by_name, spec) {
+            (Some(public), _) => public,
+            (None, Some(spec)) => {
+                spec.addresses.iter().map(|it| self.public_address(*it)).collect::<anyhow::Result<_>>()?
+            }
+            (None, None) => return Ok(None),
+        };
+        let nodes = nodes.into_iter().map(|it| SocketAddrV4::new(it, port)).collect();
+        self.region().forward_to_any(Place::Internet, nodes).map(Some)
     }
 
     /// What the internet calls a private address.

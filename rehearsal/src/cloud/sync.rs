@@ -65,7 +65,7 @@ pub(super) struct Running {
     pub(super) mount_targets: BTreeMap<String, Vec<String>>,
     /// Each database's zones: the primary's at first, and the standby's.
     pub(super) zones: BTreeMap<Ipv4Addr, String>,
-    names: BTreeMap<String, Vec<Ipv4Addr>>,
+    pub(super) names: BTreeMap<String, Vec<Ipv4Addr>>,
     book: Book,
 }
 

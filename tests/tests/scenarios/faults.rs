@@ -31,12 +31,16 @@ fn a_failing_node_skips_exactly_its_dependents() {
 }
 
 #[test]
-fn throttling_and_server_errors_are_waited_out() {
+fn throttling_server_errors_and_lost_connections_are_waited_out() {
     let want = undisturbed();
     let mut lab = Lab::new("");
-    for (what, fault, every) in
-        [("throttled", Fault::Throttled, 7), ("a server error", Fault::Broken(503), 11)]
-    {
+    for (what, fault, every) in [
+        ("throttled", Fault::Throttled, 7),
+        ("a server error", Fault::Broken(503), 11),
+        ("a dropped connection", Fault::Dropped, 11),
+        ("a lost answer", Fault::AnswerLost, 9),
+    ] {
+        let begun = std::time::Instant::now();
         lab.renew();
         let mut count = 0;
         lab.proxy.fail_if(usize::MAX, fault, move |call| {
@@ -51,6 +55,7 @@ fn throttling_and_server_errors_are_waited_out() {
         let down = lab.lamp("--on aws down --yes");
         assert_eq!(down.code, Some(0), "{what}: {down}");
         lab.assert_nothing_left(what);
+        eprintln!("{what}: {:.1?}, {} + {} calls", begun.elapsed(), up.calls.len(), down.calls.len());
     }
 }
 

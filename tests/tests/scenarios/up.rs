@@ -199,14 +199,14 @@ fn a_second_up_changes_nothing_and_plan_is_empty() {
     lab.lamp("--on aws status").ok().says(&["lab-vpc-alb-public", "lab-vpc-rds"]);
 }
 
-/// The aim is 220, 45 and 200 (`scripts/bench-lamp` shows both); this keeps what was reached.
+/// Terraform needs 447, 207 and 424 for the same (`scripts/bench-lamp` shows both).
 #[test]
-fn up_plan_and_down_make_no_more_calls_than_was_reached() {
+fn up_plan_and_down_stay_within_their_budget_of_calls() {
     let it = undisturbed();
     let lab = Lab::new("");
     lab.up();
     let plan = lab.lamp("--on aws plan").ok();
-    for (run, most) in [(&it.up, 240), (&plan, 56), (&it.down, 200)] {
+    for (run, most) in [(&it.up, 220), (&plan, 45), (&it.down, 200)] {
         assert!(run.calls.len() <= most, "{}: {} calls: {:#?}", run.what, run.calls.len(), tally(&run.calls));
     }
 }

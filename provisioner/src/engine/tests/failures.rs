@@ -48,6 +48,18 @@ fn an_answer_that_was_lost_makes_no_second_object() {
 }
 
 #[test]
+fn what_aws_would_make_twice_is_looked_for_longer_after_a_lost_answer() {
+    play(async {
+        cloud(|it| {
+            it.shows_after = Duration::from_secs(15);
+            it.fault("create it", "Unreachable", true, 1);
+        });
+        assert!(up(&one()).await.is_ok());
+        assert_eq!(cloud(|it| it.state()), [("toy/it".to_owned(), 1, vec![])]);
+    });
+}
+
+#[test]
 fn a_call_that_was_lost_on_the_way_is_made_again() {
     for call in ["create it", "configure it"] {
         play(async {

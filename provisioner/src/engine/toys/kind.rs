@@ -30,6 +30,7 @@ impl<const DATA: bool> From<(u32, Vec<Ref<Toy<false>>>)> for Toy<DATA> {
 impl<const DATA: bool> Resource for Toy<DATA> {
     const KIND: &'static str = if DATA { "precious" } else { "toy" };
     const FIXED: &'static [&'static str] = &["shape"];
+    const UNIQUE: bool = DATA;
     const LINGERS: bool = true;
     const HOLDS_DATA: bool = DATA;
     const PATIENCE: Duration = Duration::from_secs(30 * 60);

@@ -1,0 +1,143 @@
+//! Packages whose files a power cut left empty.
+//!
+//! Syncing every file as it is unpacked costs more than everything else about it, and rpm does not even try. So files
+//! are synced once, at the end, and until then a note says that they are not: who finds it after a boot looks at every
+//! packaged file of the host, and installs anew what is not as it should be.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+use crate::{
+    host::{Host, last_words},
+    os::Damage,
+};
+
+/// Holds the boot in which files were unpacked without being synced.
+const NOTE: &str = "/var/lib/lamp/unsynced-packages";
+const BOOT: &str = "/proc/sys/kernel/random/boot_id";
+/// Where packages put files. By name, since the shared files must not be synced along: their server may be dead.
+const FOLDERS: [&str; 4] = ["/usr", "/etc", "/var/lib", "/boot"];
+const LIMIT: Duration = Duration::from_secs(300);
+
+fn boot(host: &Host) -> anyhow::Result<String> {
+    Ok(host.read(BOOT)?.unwrap_or_default())
+}
+
+/// Before the first file is unpacked.
+pub(super) fn begin(host: &Host) -> anyhow::Result<()> {
+    // A note of an earlier boot goes only when its damage is mended.
+    if host.exists(NOTE) { Ok(()) } else { host.write(NOTE, boot(host)?.as_bytes(), 0o644, None) }
+}
+
+/// After the last one.
+pub(super) async fn end(host: &Host) -> anyhow::Result<()> {
+    if host.exists(NOTE) {
+        let folders: Vec<&str> = FOLDERS.into_iter().filter(|it| host.exists(it)).collect();
+        host.run(&[&["sync", "--file-system"], &*folders].concat(), LIMIT).await?;
+    }
+    host.remove(NOTE)
+}
+
+/// Whether something may not have reached the disk.
+pub(super) fn check(host: &Host) -> anyhow::Result<Option<String>> {
+    Ok(match host.read(NOTE)? {
+        None => None,
+        Some(it) if it == boot(host)? => Some("packages are not all on the disk yet".to_owned()),
+        Some(_) => Some("the power went while packages were being installed".to_owned()),
+    })
+}
+
+/// Installs anew what an earlier boot left damaged.
+pub(super) async fn mend(damage: &Damage, host: &Host) -> anyhow::Result<()> {
+    if host.read(NOTE)?.is_none_or(|it| boot(host).is_ok_and(|now| now == it)) {
+        return Ok(());
+    }
+    let out = host.try_run(damage.verify, LIMIT).await?;
+    let mut paths = Vec::new();
+    for (path, is_config) in out.stdout.lines().filter_map(changed) {
+        // Configuration may differ on purpose, but nobody empties it on purpose.
+        if is_config && host.size(path).is_some_and(|it| it > 0) {
+            continue;
+        }
+        if is_config {
+            host.remove(path)?;
+        }
+        paths.push(path);
+    }
+    if !paths.is_empty() {
+        let out = host.try_run(&[damage.owner, &paths].concat(), LIMIT).await?;
+        let mut names: Vec<&str> = out.stdout.lines().filter_map(|it| it.split([':', ',']).next()).collect();
+        names.sort_unstable();
+        names.dedup();
+        if names.is_empty() {
+            bail!("whose is {}? {}", paths[0], last_words(&out));
+        }
+        tracing::warn!("packages: the power cut damaged {}: installing them anew", names.join(", "));
+        let again = host.run(&[damage.reinstall, &names].concat(), Duration::from_secs(600)).await;
+        again.context("installing damaged packages anew")?;
+    }
+    end(host).await
+}
+
+/// Of a line such as `??5?????? c /etc/x`: the path, and whether it is configuration. Other files may be missing on
+/// purpose: whoever makes small images leaves out the manuals.
+fn changed(line: &str) -> Option<(&str, bool)> {
+    let (flags, rest) = line.split_at_checked(9)?;
+    let path = &rest[rest.find('/')?..];
+    let is_config = rest.trim_start().starts_with("c ");
+    (flags.as_bytes()[2] == b'5' || is_config && flags.starts_with("missing")).then_some((path, is_config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::{Output, script::scripted};
+
+    const DAMAGE: Damage = Damage { verify: &["verify"], owner: &["owner"], reinstall: &["again"] };
+
+    #[tokio::test]
+    async fn after_a_power_cut_only_what_is_damaged_is_installed_anew() {
+        let (host, script) = scripted();
+        host.write(BOOT, b"first", 0o644, None).unwrap();
+        host.write("/etc/kept", b"by hand", 0o644, None).unwrap();
+        host.write("/etc/emptied", b"", 0o644, None).unwrap();
+        begin(&host).unwrap();
+        host.write(BOOT, b"second", 0o644, None).unwrap();
+        begin(&host).unwrap();
+        assert!(check(&host).unwrap().is_some_and(|it| it.contains("the power went")));
+        script.on(|_, line| Output {
+            stdout: match line {
+                "verify" => "??5??????   /usr/bin/php\n??5?????? c /etc/kept\n??5?????? c /etc/emptied\nmissing     /usr/share/doc/x\n",
+                "owner /usr/bin/php /etc/emptied" => "php-cli:amd64: /usr/bin/php\napache2, x: /etc/emptied\n",
+                _ => "",
+            }
+            .to_owned(),
+            ..Output::default()
+        });
+        mend(&DAMAGE, &host).await.unwrap();
+        assert_eq!(
+            script.log(),
+            [
+                "verify",
+                "owner /usr/bin/php /etc/emptied",
+                "again apache2 php-cli",
+                "sync --file-system /etc /var/lib"
+            ]
+        );
+        assert!(!host.exists("/etc/emptied") && host.exists("/etc/kept"));
+        assert_eq!(check(&host).unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_was_killed_within_one_boot_only_syncs() {
+        let (host, script) = scripted();
+        host.write(BOOT, b"first", 0o644, None).unwrap();
+        begin(&host).unwrap();
+        mend(&DAMAGE, &host).await.unwrap();
+        assert!(check(&host).unwrap().is_some());
+        end(&host).await.unwrap();
+        assert_eq!(script.log(), ["sync --file-system /var/lib"]);
+        assert_eq!(check(&host).unwrap(), None);
+    }
+}

@@ -1,0 +1,95 @@
+//! The whole lab, rehearsed on this machine through the command line: what `lamp up` builds really serves, survives
+//! and goes. One test, since building it is what takes time.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a failure here is the answer"
+)]
+
+#[path = "rehearsal/operator.rs"]
+mod operator;
+#[path = "rehearsal/traces.rs"]
+mod traces;
+
+use operator::{Operator, get};
+
+/// As the lab's table, through the host's own `dbinfo.inc`.
+const SEED: &str = r#"include "/etc/lamp/php/dbinfo.inc"; mysqli_report(MYSQLI_REPORT_ERROR | MYSQLI_REPORT_STRICT);
+$db = mysqli_init(); $db->ssl_set(null, null, DB_CA, null, null);
+$db->real_connect(DB_SERVER, DB_USERNAME, DB_PASSWORD, DB_DATABASE, (int) DB_PORT, null, MYSQLI_CLIENT_SSL);
+$db->query("CREATE TABLE SAMPLE (ID INT(11) UNSIGNED AUTO_INCREMENT PRIMARY KEY, NAME VARCHAR(45), ADDRESS VARCHAR(90))");
+$db->query("INSERT INTO SAMPLE (NAME, ADDRESS) VALUES ('KIM', 'SEOUL'), ('LEE', 'BUSAN')");"#;
+
+#[test]
+fn the_whole_lab_comes_true_serves_survives_and_goes_without_a_trace() {
+    let it = Operator::new("[access]\nssh_from = [\"198.51.100.10/32\"]\n");
+
+    // Before there is a cloud, nothing is there, and nothing is started in order to say so.
+    it.lamp("status").expect(1).says(&["no rehearsal cloud runs", "--on aws"]);
+    it.lamp("down --yes").ok().says(&["no rehearsal cloud runs"]);
+
+    let up = it
+        .lamp("up --yes")
+        .ok()
+        .says(&["on the rehearsal cloud of this machine", "all 12 targets are healthy"]);
+    eprintln!("lamp up took {:.0?}: {}", up.took, up.text().lines().last().unwrap_or_default());
+    it.lamp("plan").ok();
+    let urls = it.urls();
+    assert_eq!(urls.len(), 4, "{urls:?}");
+    let private = &urls["private hosts"];
+
+    // The page comes from both hosts in turn. There is no table yet, which it says.
+    let hosts: std::collections::BTreeSet<String> = (0..8).map(|_| it.host_of(private)).collect();
+    assert_eq!(hosts.len(), 2, "{hosts:?}");
+    let (code, body) = get(&format!("{private}index.php"));
+    assert!(code == 503 && body.contains("The table is missing"), "{code} {body}");
+    it.on("private-ec2-a1", &["php", "-r", SEED]);
+    for url in urls.iter().filter(|it| it.0.contains("hosts") || it.0.contains("group")).map(|it| it.1) {
+        it.until(&format!("{url} shows the rows"), || shows_rows(url));
+    }
+
+    // What one host writes to the shared files, another one of another part reads.
+    it.on("private-ec2-a1", &["sh", "-c", "echo from-a1 > /var/www/html/efs/note"]);
+    let read = it.on("private-ec2-c1", &["cat", "/var/www/html/efs/note"]);
+    assert_eq!(read, "from-a1\n");
+    assert_eq!(get(&format!("{}efs/note", urls["public hosts"])), (200, "from-a1\n".to_owned()));
+
+    // To a private host through the bastion, with the keys of this stack.
+    let ssh = it.lamp("ssh private-ec2-c1 -- hostname -I && id -un").ok();
+    assert!(ssh.stdout.starts_with("10.1.4.") && ssh.stdout.ends_with("ec2-user\n"), "{ssh}");
+
+    // The primary dies: its standby takes over with all rows, and no host is replaced because of it.
+    let (before, primary) = (it.instances(), it.primary("lab-vpc-rds"));
+    it.lamp("rehearsal break database lab-vpc-rds").ok();
+    it.until("the standby is the primary", || it.primary("lab-vpc-rds") != primary);
+    it.until("the rows are back", || shows_rows(private));
+    assert_eq!(it.instances(), before);
+
+    // A host of the scaling group dies, and another one takes its place.
+    let victim = before.iter().find(|it| it.1 == "asg-ec2").unwrap().0;
+    it.lamp(&format!("rehearsal break instance {victim}")).ok();
+    it.until("the dead host is replaced", || {
+        let now = it.instances();
+        !now.contains_key(victim) && now.values().filter(|it| *it == "asg-ec2").count() == 2
+    });
+    it.until("its successor serves", || {
+        it.instances().keys().filter(|id| it.health("lab-vpc-alb-asg-tg", id) == "healthy").count() == 2
+    });
+    assert_eq!(get(&urls["scaling group"]).0, 200);
+
+    let region = it.region();
+    assert!(traces::of(&region).len() > 3, "this test cannot see a region");
+    it.lamp("down --yes").ok().says(&["nothing left", "lamp rehearsal stop"]);
+    it.lamp("rehearsal stop").ok();
+    assert_eq!(traces::of(&region), [""; 0]);
+    it.lamp("rehearsal status").expect(1).says(&["no rehearsal cloud runs"]);
+}
+
+/// Both by the agent's page and by PHP.
+fn shows_rows(url: &str) -> bool {
+    ["", "index.php"].iter().all(|path| {
+        let (code, body) = get(&format!("{url}{path}"));
+        code == 200 && ["KIM", "SEOUL", "LEE", "BUSAN"].iter().all(|it| body.contains(it))
+    })
+}
