@@ -128,7 +128,7 @@ impl Aws {
             .desired_capacity(2)
             .vpc_zone_identifier(private.join(","))
             .target_group_arns(&group)
-            .health_check_type("ELB")
+            .health_check_type("EC2")
             .health_check_grace_period(60)
             .tags(Tag::builder().key("Name").value("lab-asg-host").propagate_at_launch(true).build())
             .send()

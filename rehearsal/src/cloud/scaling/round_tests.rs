@@ -311,7 +311,8 @@ fn a_refresh_replaces_all_and_keeps_half_in_service() {
 
 #[test]
 fn load_grows_the_group_at_once_and_calm_shrinks_it_step_by_step() {
-    use crate::cloud::scaling::tracking::{Alarm, Policy, Rule, Sample};
+    use crate::cloud::scaling::alarm::{Alarm, Sample};
+    use crate::cloud::scaling::tracking::{Policy, Rule};
     let mut world = World::serving(2);
     let (high, low) = Alarm::pair("asg", 50.0, || "1".into());
     let rule = Rule::Target { percent: 50.0, only_grows: false, high, low };
