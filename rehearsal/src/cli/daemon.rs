@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::Breakable;
 use super::background::Found;
 use super::usage::{self, Usage};
-use crate::cloud::{Cloud, Options, Status};
+use crate::cloud::{Cloud, Fault, FaultKind, Options, Status};
 use crate::forward::Forward;
 use crate::state::State;
 use crate::wire::{Place, Service};
@@ -222,6 +222,17 @@ fn serve(
     })
 }
 
+/// How far eventual consistency lags behind, once it does.
+const LAG: Duration = Duration::from_secs(5);
+
+fn calls(cloud: &Cloud, kind: FaultKind, action: &str, broken: bool) -> anyhow::Result<()> {
+    match broken {
+        true => cloud.inject(Fault::lasting(kind, action)),
+        false => cloud.heal(kind),
+    }
+    Ok(())
+}
+
 /// What was killed cannot be mended: the cloud or its operator replaces it.
 fn break_it(cloud: &Cloud, what: Breakable, name: &str, broken: bool) -> anyhow::Result<()> {
     match (what, broken) {
@@ -230,7 +241,27 @@ fn break_it(cloud: &Cloud, what: Breakable, name: &str, broken: bool) -> anyhow:
         (Breakable::Database, true) => {
             cloud.database(name).with_context(|| format!("there is no database {name}"))?.kill_primary()
         }
-        (Breakable::Instance | Breakable::Zone | Breakable::Database, false) => Ok(()),
+        (Breakable::Replica, true) => cloud.kill_replica(name),
+        (Breakable::Instance | Breakable::Zone | Breakable::Database | Breakable::Replica, false) => Ok(()),
+        (Breakable::Ssm, _) => {
+            cloud.break_ssm(broken);
+            Ok(())
+        }
+        (Breakable::Throttling, _) => calls(cloud, FaultKind::Throttling, name, broken),
+        (Breakable::InternalErrors, _) => calls(cloud, FaultKind::InternalError, name, broken),
+        (Breakable::LostAnswers, _) => calls(cloud, FaultKind::DroppedAnswer, name, broken),
+        (Breakable::Capacity, _) => {
+            calls(cloud, FaultKind::Capacity, if name.is_empty() { "RunInstances" } else { name }, broken)
+        }
+        (Breakable::AuthFailures, _) => calls(cloud, FaultKind::AuthFailure, name, broken),
+        (Breakable::Unseen, _) => {
+            cloud.hide_new(if broken { LAG } else { Duration::ZERO });
+            Ok(())
+        }
+        (Breakable::StaleLists, _) => {
+            cloud.freeze_lists(if broken { LAG } else { Duration::ZERO });
+            Ok(())
+        }
         (Breakable::Filesystem, _) => cloud.link_file_system(name, !broken),
         (Breakable::Metadata, _) => cloud.region().break_service(Service::Metadata, broken),
         (Breakable::Names, _) => cloud.region().break_service(Service::Names, broken),

@@ -7,12 +7,13 @@ use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutCo
 use aws_sdk_ec2::config::{Credentials, SharedCredentialsProvider};
 
 pub(super) struct Clients {
-    pub(super) cloudfront: aws_sdk_cloudfront::Client,
     pub(super) ec2: aws_sdk_ec2::Client,
     pub(super) efs: aws_sdk_efs::Client,
     pub(super) rds: aws_sdk_rds::Client,
     pub(super) elb: aws_sdk_elasticloadbalancingv2::Client,
+    pub(super) cloudfront: aws_sdk_cloudfront::Client,
     pub(super) cloudwatch: aws_sdk_cloudwatch::Client,
+    pub(super) logs: aws_sdk_cloudwatchlogs::Client,
     pub(super) region: String,
     pub(super) iam: aws_sdk_iam::Client,
 }
@@ -34,12 +35,13 @@ impl Clients {
             .timeout_config(timeouts)
             .build();
         Clients {
-            cloudfront: aws_sdk_cloudfront::Client::new(&sdk),
             ec2: aws_sdk_ec2::Client::new(&sdk),
             efs: aws_sdk_efs::Client::new(&sdk),
             rds: aws_sdk_rds::Client::new(&sdk),
             elb: aws_sdk_elasticloadbalancingv2::Client::new(&sdk),
+            cloudfront: aws_sdk_cloudfront::Client::new(&sdk),
             cloudwatch: aws_sdk_cloudwatch::Client::new(&sdk),
+            logs: aws_sdk_cloudwatchlogs::Client::new(&sdk),
             region: region.to_owned(),
             iam: aws_sdk_iam::Client::new(&sdk),
         }

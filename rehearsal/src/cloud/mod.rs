@@ -2,20 +2,28 @@
 
 mod answers;
 mod book;
+mod breaking;
 mod call;
 mod clients;
 mod door;
+mod exports;
 mod fault;
+mod guards;
+mod life;
 mod moto;
 mod operate;
 mod picture;
+mod promotion;
 mod refusal;
 mod scaling;
 mod shared;
 mod ssm;
+mod states;
 mod sync;
+mod unseen;
 mod wanted;
 mod work;
+mod xml;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
@@ -35,6 +43,7 @@ use crate::state::State;
 use crate::wire::Place;
 use clients::Clients;
 use door::Door;
+use exports::Exports;
 pub use fault::{Fault, FaultKind};
 pub use operate::Status;
 use picture::Picture;
@@ -47,6 +56,8 @@ const INSIDE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(198, 51, 100, 1), 4
 /// How often something is looked at; and how often the account is read although nobody changed it.
 const TICK: Duration = Duration::from_millis(500);
 const IDLE: Duration = Duration::from_secs(10);
+/// How often the databases' logs are sent on.
+const EXPORT: Duration = Duration::from_secs(3);
 
 /// How the cloud shall be.
 #[derive(Clone, Debug)]
@@ -183,6 +194,7 @@ impl Drop for Cloud {
 fn tick(sync: &Arc<Sync>, over: &AtomicBool) {
     let mut seen = (u64::MAX, Instant::now());
     let mut picture = Picture::default();
+    let (mut exports, mut exported) = (Exports::default(), Instant::now());
     let mut keeper = Keeper::default();
     while !over.load(Ordering::Relaxed) {
         let changes = sync.shared.lock().changes;
@@ -201,6 +213,10 @@ fn tick(sync: &Arc<Sync>, over: &AtomicBool) {
         let done = read.and_then(|()| sync.reconcile(&picture));
         sync.report("reconciling", done);
         work::health(sync);
+        if exported.elapsed() > EXPORT {
+            sync.report("exporting logs", exports.round(sync));
+            exported = Instant::now();
+        }
         keeper.round(sync, &picture);
         thread::sleep(TICK);
     }

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use anyhow::{Context, bail};
 
-use super::{Cloud, Fault};
+use super::Cloud;
 use crate::balancer::Health;
 use crate::forward::Forward;
 use crate::instance::Instance;
@@ -132,11 +132,6 @@ impl Cloud {
     fn public_address(&self, place: &str, private: Ipv4Addr) -> anyhow::Result<Ipv4Addr> {
         let public = self.sync.public_of(place, private);
         public.with_context(|| format!("{private} has no public address"))
-    }
-
-    /// Makes calls go wrong at the front door.
-    pub fn inject(&self, fault: Fault) {
-        self.sync.shared.lock().faults.push(fault);
     }
 
     /// What runs.
