@@ -37,7 +37,7 @@ pub async fn db(host: &Host, what: Db) -> anyhow::Result<()> {
         Db::Add { server, name, address } => (server, vec![(name, address)]),
     };
     let settings = Settings::load(host)?;
-    let aws = Aws::new(&settings)?;
+    let aws = Aws::new(&settings, host)?;
     let identity = identify(host, &aws.imds).await;
     let source = Source {
         ssm: aws.ssm,
