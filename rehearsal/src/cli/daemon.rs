@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddrV4;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -177,7 +178,7 @@ fn serve(
     cloud: &Arc<Cloud>,
     found: Found,
     order: Order,
-    opened: &mut Vec<(String, u16, Forward)>,
+    opened: &mut Vec<(Vec<SocketAddrV4>, Forward)>,
 ) -> anyhow::Result<Answer> {
     let socket = cloud.region().dir().join("ctl");
     Ok(match order {
@@ -194,17 +195,22 @@ fn serve(
             let path = cloud.region().dir().join("calls.log");
             Answer::Text(fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?)
         }
-        Order::Open { what, port } => {
-            let known = opened.iter().find(|it| it.0 == what && it.1 == port).map(|it| it.2.url());
-            Answer::Opened(match known.map(Some).map_or_else(|| cloud.site(&what), Ok)? {
-                Some(url) => Some(url),
-                None => cloud.way_to(&what, port)?.map(|forward| {
-                    let url = forward.url();
-                    opened.push((what, port, forward));
-                    url
-                }),
-            })
-        }
+        Order::Open { what, port } => Answer::Opened(match cloud.nodes(&what, port)? {
+            None => cloud.site(&what)?,
+            Some(nodes) => {
+                // By address: a balancer that was built anew may be elsewhere.
+                let known = opened.iter().find(|it| it.0 == nodes).map(|it| it.1.url());
+                Some(match known {
+                    Some(url) => url,
+                    None => {
+                        let forward = cloud.region().forward_to_any(Place::Internet, nodes.clone())?;
+                        let url = forward.url();
+                        opened.push((nodes, forward));
+                        url
+                    }
+                })
+            }
+        }),
         Order::Break { what, name, seconds, broken } => {
             let name = name.unwrap_or_default();
             break_it(cloud, what, &name, broken)?;

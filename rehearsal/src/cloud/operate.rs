@@ -97,7 +97,9 @@ impl Cloud {
     /// # Errors
     /// If there is no such load balancer.
     pub fn open(&self, balancer: &str, port: u16) -> anyhow::Result<Forward> {
-        self.way_to(balancer, port)?.with_context(|| format!("there is no load balancer {balancer}"))
+        let nodes = self.nodes(balancer, port)?;
+        let nodes = nodes.with_context(|| format!("there is no load balancer {balancer}"))?;
+        self.region().forward_to_any(Place::Internet, nodes)
     }
 
     /// A URL of this machine that leads to what has this name in the region: a distribution, a bucket or its website.
@@ -109,13 +111,13 @@ impl Cloud {
         self.edge.url(name)
     }
 
-    /// As [`Cloud::open`], by a DNS name as well; `None` if there is no such thing.
-    pub(crate) fn way_to(&self, what: &str, port: u16) -> anyhow::Result<Option<Forward>> {
+    /// Where a load balancer listens, by its name or DNS name; `None` if there is no such thing.
+    pub(crate) fn nodes(&self, what: &str, port: u16) -> anyhow::Result<Option<Vec<SocketAddrV4>>> {
         let running = self.sync.running();
         let spec = running.balancers.get(what).map(|it| it.spec());
         let by_name = running.names.get(what).cloned();
         drop(running);
-        let nodes = match (by_name, spec) {
+        let nodes: Vec<Ipv4Addr> = match (by_name, spec) {
             (Some(public), _) => public,
             (None, Some(spec)) => spec
                 .addresses
@@ -124,8 +126,7 @@ impl Cloud {
                 .collect::<anyhow::Result<_>>()?,
             (None, None) => return Ok(None),
         };
-        let nodes = nodes.into_iter().map(|it| SocketAddrV4::new(it, port)).collect();
-        self.region().forward_to_any(Place::Internet, nodes).map(Some)
+        Ok(Some(nodes.into_iter().map(|it| SocketAddrV4::new(it, port)).collect()))
     }
 
     /// What the internet calls a place's private address.
