@@ -6,26 +6,31 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 /// The version 1 hierarchies that are of use: what a processor did and may do, and a limit of processes.
 const LEGACY: [&str; 3] = ["cpu", "cpuacct", "pids"];
 
+/// Their like of version 2.
+const CONTROLLERS: [&str; 3] = ["cpu", "pids", "memory"];
+/// Where a machine of version 1 alone gets version 2, which every systemd needs: below the region's own directory.
+const PRIVATE: &str = "cgroup2";
 /// The kernel takes no smaller quota, in microseconds.
 const LEAST: i64 = 1_000;
 
 /// One directory per hierarchy.
 #[derive(Clone, Debug)]
 pub(crate) struct Cgroups {
+    /// Empty if the machine has version 1 alone, until [`Cgroups::complete`].
     unified: PathBuf,
     legacy: Vec<(String, PathBuf)>,
 }
 
 impl Cgroups {
-    /// Makes the groups of one region.
-    pub(crate) fn make(id: &str) -> anyhow::Result<Cgroups> {
-        let it = Cgroups::find()?.child(&format!("lamp-{id}"));
-        it.create()?;
-        Ok(it)
+    /// Finds the groups of one region, whose files lie in a directory. What this mounts is seen by nobody else if the
+    /// caller has a mount namespace of its own.
+    pub(crate) fn of(id: &str, dir: &Path) -> anyhow::Result<Cgroups> {
+        Ok(Cgroups::find()?.complete(dir)?.child(&format!("lamp-{id}")))
     }
 
     /// The machine's hierarchies, at the place from which we may make groups.
@@ -34,15 +39,17 @@ impl Cgroups {
         let own = fs::read_to_string("/proc/self/cgroup").context("reading /proc/self/cgroup")?;
         let as_root = nix::unistd::geteuid().is_root() && !in_user_namespace();
         Cgroups::from(&mounts, &own, as_root)
-            .context("no cgroup2 is mounted; `mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified` brings it")
+            .context("no cgroup2 is mounted; `mount -t cgroup2 cgroup2 /sys/fs/cgroup` as root brings it")
     }
 
     fn from(mounts: &str, own: &str, as_root: bool) -> Option<Cgroups> {
         let lines = || mounts.lines().map(|it| it.split(' ').collect::<Vec<_>>()).filter(|it| it.len() > 3);
-        let unified = lines().find(|it| it[2] == "cgroup2")?;
-        let mut at = PathBuf::from(unified[1]);
+        // A container's files may have been mounted over; the last mount is the one that is seen.
+        let unified = lines().filter(|it| it[2] == "cgroup2").next_back();
+        let mut at = unified.as_ref().map(|it| PathBuf::from(it[1])).unwrap_or_default();
         if !as_root {
             // Without root only what was delegated to our own group is ours.
+            unified.as_ref()?;
             let own = own.lines().find_map(|it| it.strip_prefix("0::/")).unwrap_or_default();
             at.push(own);
         }
@@ -50,13 +57,64 @@ impl Cgroups {
             let mount = lines().find(|m| m[2] == "cgroup" && m[3].split(',').any(|option| option == *it))?;
             Some(((*it).to_owned(), PathBuf::from(mount[1])))
         });
-        Some(Cgroups { unified: at, legacy: legacy.collect() })
+        let legacy: Vec<_> = legacy.collect();
+        (unified.is_some() || !legacy.is_empty()).then_some(Cgroups { unified: at, legacy })
     }
 
-    /// In words: `v2`, `hybrid (v1 cpu cpuacct pids)`.
+    /// Mounts what is missing.
+    fn complete(mut self, dir: &Path) -> anyhow::Result<Cgroups> {
+        if self.unified.as_os_str().is_empty() {
+            self.unified = dir.join(PRIVATE);
+            fs::create_dir_all(&self.unified).context("making a place for cgroup2")?;
+            mount(Some("cgroup2"), &self.unified, Some("cgroup2"), MsFlags::empty(), None::<&str>)
+                .context("mounting cgroup2, which this machine of cgroups v1 has nowhere")?;
+        }
+        Ok(self)
+    }
+
+    /// Takes away what was mounted for a region.
+    pub(crate) fn unmount(dir: &Path) {
+        let _ = umount2(&dir.join(PRIVATE), MntFlags::MNT_DETACH);
+    }
+
+    /// In words: `v2`, `hybrid (v1 cpu cpuacct pids)`, `v1 (cpu cpuacct pids)`.
     pub(crate) fn mode(&self) -> String {
         let names: Vec<&str> = self.legacy.iter().map(|it| it.0.as_str()).collect();
-        if names.is_empty() { "v2".into() } else { format!("hybrid (v1 {})", names.join(" ")) }
+        match (self.unified.as_os_str().is_empty(), names.is_empty()) {
+            (true, _) => format!("v1 ({})", names.join(" ")),
+            (false, true) => "v2".into(),
+            (false, false) => format!("hybrid (v1 {})", names.join(" ")),
+        }
+    }
+
+    /// Where groups of version 2 are made.
+    pub(crate) fn place(&self) -> &Path {
+        &self.unified
+    }
+
+    /// Whether we may make groups here: as root anywhere, else only where somebody delegated a group to us.
+    pub(crate) fn is_ours(&self) -> bool {
+        let may_write = |it: &Path| nix::unistd::access(it, nix::unistd::AccessFlags::W_OK).is_ok();
+        self.unified.as_os_str().is_empty()
+            || may_write(&self.unified) && may_write(&self.unified.join("cgroup.procs"))
+    }
+
+    /// Moves this process out of the group that it was given, since only a group without processes of its own can give
+    /// its children quotas.
+    pub(crate) fn step_aside(&self) -> anyhow::Result<()> {
+        let leaf = self.unified.join("keeper");
+        fs::create_dir_all(&leaf).with_context(|| format!("making control group {}", leaf.display()))?;
+        fs::write(leaf.join("cgroup.procs"), "0").context("moving the keeper to a group of its own")?;
+        self.create()
+    }
+
+    /// Moves it back, so that the groups can go.
+    pub(crate) fn step_back(&self) {
+        let Some(given) = self.unified.parent() else { return };
+        for controller in CONTROLLERS {
+            let _ = fs::write(given.join("cgroup.subtree_control"), format!("-{controller}"));
+        }
+        let _ = fs::write(given.join("cgroup.procs"), "0");
     }
 
     /// Groups below these.
@@ -70,8 +128,8 @@ impl Cgroups {
     pub(crate) fn create(&self) -> anyhow::Result<()> {
         if let Some(parent) = self.unified.parent() {
             // Not there in a hybrid, and not allowed where processes live: then there are no quotas.
-            for controller in ["+cpu", "+pids", "+memory"] {
-                let _ = fs::write(parent.join("cgroup.subtree_control"), controller);
+            for controller in CONTROLLERS {
+                let _ = fs::write(parent.join("cgroup.subtree_control"), format!("+{controller}"));
             }
         }
         for it in self.all() {
@@ -162,20 +220,41 @@ pub(crate) fn in_user_namespace() -> bool {
 mod tests {
     use super::*;
 
+    /// As Debian 12 mounts them with `systemd.unified_cgroup_hierarchy=0`.
     const HYBRID: &str = "\
 tmpfs /sys/fs/cgroup tmpfs rw 0 0
-cgroup /sys/fs/cgroup/cpu,cpuacct cgroup rw,cpu,cpuacct 0 0
-cgroup /sys/fs/cgroup/pids cgroup rw,pids 0 0
-cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0
+cgroup2 /sys/fs/cgroup/unified cgroup2 rw,nosuid,nodev,noexec,relatime,nsdelegate 0 0
+cgroup /sys/fs/cgroup/systemd cgroup rw,nosuid,nodev,noexec,relatime,xattr,name=systemd 0 0
+cgroup /sys/fs/cgroup/cpu,cpuacct cgroup rw,nosuid,nodev,noexec,relatime,cpu,cpuacct 0 0
+cgroup /sys/fs/cgroup/pids cgroup rw,nosuid,nodev,noexec,relatime,pids 0 0
 ";
+    const HYBRID_OWN: &str = "5:pids:/user.slice/user-1000.slice/session-2.scope
+3:cpu,cpuacct:/user.slice
+1:name=systemd:/user.slice/user-1000.slice/session-2.scope
+0::/user.slice/user-1000.slice/session-2.scope
+";
+    const V2: &str = "\
+sysfs /sys sysfs rw,nosuid,nodev,noexec,relatime 0 0
+cgroup2 /sys/fs/cgroup cgroup2 rw,nosuid,nodev,noexec,relatime,nsdelegate,memory_recursiveprot 0 0
+";
+    const V2_OWN: &str = "0::/user.slice/user-1000.slice/user@1000.service/app.slice/run-u3.scope\n";
+    const V1: &str = "\
+tmpfs /sys/fs/cgroup tmpfs ro,mode=755 0 0
+cgroup /sys/fs/cgroup/cpu cgroup rw,relatime,cpu 0 0
+cgroup /sys/fs/cgroup/cpuacct cgroup rw,relatime,cpuacct 0 0
+cgroup /sys/fs/cgroup/memory cgroup rw,relatime,memory 0 0
+";
+
+    fn doors(it: &Cgroups) -> Vec<String> {
+        it.doors().iter().map(|it| it.display().to_string()).collect()
+    }
 
     #[test]
     fn a_hybrid_machine_gives_both_versions() {
-        let it = Cgroups::from(HYBRID, "0::/\n", true).unwrap().child("x");
+        let it = Cgroups::from(HYBRID, HYBRID_OWN, true).unwrap().child("x");
         assert_eq!(it.mode(), "hybrid (v1 cpu cpuacct pids)");
-        let doors: Vec<_> = it.doors().iter().map(|it| it.display().to_string()).collect();
         assert_eq!(
-            doors,
+            doors(&it),
             [
                 "/sys/fs/cgroup/unified/x/cgroup.procs",
                 "/sys/fs/cgroup/cpu,cpuacct/x/cgroup.procs",
@@ -186,11 +265,12 @@ cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0
     }
 
     #[test]
-    fn without_root_only_the_delegated_group_is_used() {
-        let own = "0::/user.slice/user-1000.slice/lamp.scope\n";
-        let it = Cgroups::from("cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n", own, false).unwrap();
-        assert_eq!(it.mode(), "v2");
-        assert_eq!(it.unified, Path::new("/sys/fs/cgroup/user.slice/user-1000.slice/lamp.scope"));
+    fn a_machine_of_version_2_gives_that_alone() {
+        let it = Cgroups::from(V2, V2_OWN, true).unwrap().child("x");
+        assert_eq!(
+            (it.mode().as_str(), doors(&it)),
+            ("v2", vec!["/sys/fs/cgroup/x/cgroup.procs".to_owned()])
+        );
     }
 
     /// What is in the file of a group after it was limited.
@@ -218,7 +298,26 @@ cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0
     }
 
     #[test]
-    fn a_machine_of_version_1_alone_is_refused_in_words() {
-        assert!(Cgroups::from("cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\n", "", true).is_none());
+    fn a_machine_of_version_1_gets_a_version_2_of_the_regions_own() {
+        let it = Cgroups::from(V1, "3:cpu:/\n", true).unwrap();
+        assert_eq!(it.mode(), "v1 (cpu cpuacct)");
+        // Which an ordinary user cannot mount.
+        assert!(Cgroups::from(V1, "3:cpu:/\n", false).is_none());
+        assert!(Cgroups::from("proc /proc proc rw 0 0\n", "", true).is_none());
+    }
+
+    #[test]
+    fn without_root_only_the_delegated_group_is_used() {
+        for (mounts, own, at) in [
+            (
+                V2,
+                V2_OWN,
+                "/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/app.slice/run-u3.scope",
+            ),
+            (HYBRID, HYBRID_OWN, "/sys/fs/cgroup/unified/user.slice/user-1000.slice/session-2.scope"),
+        ] {
+            let it = Cgroups::from(mounts, own, false).unwrap();
+            assert_eq!((it.mode().as_str(), it.unified.as_path()), ("v2", Path::new(at)));
+        }
     }
 }

@@ -112,13 +112,38 @@ impl Running {
     pub fn wait(self) -> anyhow::Result<i32> {
         exited(&self.line)
     }
+
+    /// Its exit code if it ends by then.
+    ///
+    /// # Errors
+    /// If the region ended first.
+    pub(crate) fn ended_within(&self, patience: Duration) -> anyhow::Result<Option<i32>> {
+        let mut polled = [PollFd::new(self.line.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut polled, PollTimeout::try_from(patience.as_millis()).unwrap_or(PollTimeout::MAX)) {
+            Ok(0) | Err(nix::errno::Errno::EINTR) => Ok(None),
+            Ok(_) => exited(&self.line).map(Some),
+            Err(err) => Err(err).context("waiting for a command"),
+        }
+    }
 }
 
 /// Starts a command whose output goes to a file.
 pub(crate) fn start(region: &Region, place: &Place, command: Exec, log: File) -> anyhow::Result<Running> {
+    let copy = log.try_clone().context("opening the log a second time")?;
+    start_apart(region, place, command, log, copy)
+}
+
+/// The same with output and errors apart.
+pub(crate) fn start_apart(
+    region: &Region,
+    place: &Place,
+    command: Exec,
+    out: File,
+    err: File,
+) -> anyhow::Result<Running> {
     let line = region.connect()?;
     let null = File::open("/dev/null").context("opening /dev/null")?;
-    let fds = [null.as_raw_fd(), log.as_raw_fd(), log.as_raw_fd()];
+    let fds = [null.as_raw_fd(), out.as_raw_fd(), err.as_raw_fd()];
     send(&line, &Ask::Exec { place: place.clone(), command }, &fds)?;
     started(&line)?;
     Ok(Running { line })

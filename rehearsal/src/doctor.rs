@@ -24,14 +24,26 @@ pub fn doctor() -> Vec<Finding> {
     let mut all = vec![
         Finding { what: "namespaces", result: namespaces() },
         Finding { what: "overlay file system", result: filesystem("overlay") },
-        Finding {
-            what: "control groups",
-            result: Cgroups::find().map(|it| it.mode()).map_err(|err| err.to_string()),
-        },
+        Finding { what: "control groups", result: control_groups() },
         Finding { what: "privileges", result: privileges(geteuid()) },
     ];
     all.extend(PROGRAMS.map(|(what, package)| Finding { what, result: program(what, package) }));
     all
+}
+
+/// Without root it takes a group that somebody delegated: systemd does so for everybody who logs in.
+fn control_groups() -> Result<String, String> {
+    let it = Cgroups::find().map_err(|err| err.to_string())?;
+    let has_systemd =
+        std::env::var_os("XDG_RUNTIME_DIR").is_some() && program("systemd-run", "systemd").is_ok();
+    if it.is_ours() || has_systemd {
+        return Ok(it.mode());
+    }
+    let dir = it.place().display().to_string();
+    Err(format!(
+        "{dir} is not this user's, and no systemd gives us another; log in by systemd, or have root make one below \
+         it, `chown` it and its cgroup.* files, and start your shell in it"
+    ))
 }
 
 fn namespaces() -> Result<String, String> {

@@ -40,12 +40,21 @@ impl FileSystem {
     /// If the name or the address is taken.
     pub fn mount_target(&self, name: &str, address: Ipv4Addr) -> anyhow::Result<Place> {
         let place = self.region.namespace(name, address)?;
-        self.region.ask(Ask::Accept { place: place.clone(), at: SocketAddrV4::new(address, NFS) })?;
-        let targets = self.region.dir().join("efs/.targets");
-        fs::create_dir_all(&targets)
-            .and_then(|()| fs::write(targets.join(address.to_string()), &self.id))
-            .with_context(|| format!("noting mount target {address} of {}", self.id))?;
+        // What answers says what it serves: all that the mount helper needs to know.
+        let at = SocketAddrV4::new(address, NFS);
+        self.region.ask(Ask::Greet { place: place.clone(), at, text: format!("{}\n", self.id) })?;
         Ok(place)
+    }
+}
+
+impl FileSystem {
+    /// Lets it answer nobody any more, who has mounted it included: they wait, as with NFS. Or lets it answer again.
+    /// Cables of mount targets, which decide whether it can be mounted anew, are the caller's.
+    ///
+    /// # Errors
+    /// If an instance cannot be entered, or this machine lets its user have no FUSE.
+    pub fn answers(&self, answers: bool) -> anyhow::Result<()> {
+        self.region.ask(Ask::Outage { of: self.id.clone(), over: answers }).map(drop)
     }
 }
 

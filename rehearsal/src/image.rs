@@ -3,15 +3,19 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use crate::inside::network::ROUTER;
+use crate::command;
+use crate::inside::router::RESOLVER;
 use crate::keeper::PACKAGES;
-use crate::packages::Mirrors;
 use crate::region::Region;
 use crate::state::State;
+use crate::wire::Place;
+
+/// How long a slow mirror may take for Debian.
+const BUILD: Duration = Duration::from_secs(1800);
 
 /// A disk to start instances from.
 #[derive(Clone, Debug)]
@@ -25,6 +29,8 @@ enum Kind {
         name: String,
         parent: Box<Image>,
         packages: Vec<String>,
+        /// Runs once they are installed.
+        script: String,
     },
     /// Made from an instance; topmost layer first.
     Layers(Vec<PathBuf>),
@@ -48,6 +54,12 @@ system_info:
     shell: /bin/bash
     lock_passwd: true
 ";
+
+/// Amazon's own machines behind a database or balancer have no door for anybody, and are small.
+const NOBODY_LOGS_IN: &str = "systemctl mask -q ssh.service systemd-logind.service";
+
+/// What journald has open costs memory on every machine, so its files are small.
+const JOURNAL: &str = "[Journal]\nSystemMaxUse=32M\nSystemMaxFileSize=2M\n";
 
 /// A file whose presence keeps cloud-init from running.
 pub(crate) const CLOUD_INIT_OFF: &str = "/etc/cloud/cloud-init.disabled";
@@ -74,9 +86,11 @@ impl Image {
         Image(Kind::Plain)
     }
 
-    /// The same with Apache, PHP with mysqli, and the MariaDB client.
+    /// The same with Apache, PHP-FPM with mysqli as Amazon Linux has it, and the MariaDB client.
     pub fn web() -> Image {
-        Image::plain().with("web", &["apache2", "libapache2-mod-php", "php-mysql", "mariadb-client"])
+        Image::plain()
+            .with("web", &["apache2", "php-fpm", "php-mysql", "mariadb-client"])
+            .then("a2enmod -q proxy_fcgi setenvif && a2enconf -q 'php*-fpm'")
     }
 
     /// The same with the MariaDB server.
@@ -86,19 +100,28 @@ impl Image {
 
     /// Debian with a MariaDB server that has not been set up.
     pub fn mariadb() -> Image {
-        Image::plain().with("mariadb", &["mariadb-server"])
+        Image::plain().with("mariadb", &["mariadb-server"]).then(NOBODY_LOGS_IN)
     }
 
     /// Debian with HAProxy.
     pub fn balancer() -> Image {
-        Image::plain().with("balancer", &["haproxy"])
+        Image::plain().with("balancer", &["haproxy"]).then(NOBODY_LOGS_IN)
     }
 
     /// This image with more packages, built once per machine under that name.
     #[must_use]
     pub fn with(self, name: &str, packages: &[&str]) -> Image {
         let packages = packages.iter().map(|it| (*it).to_owned()).collect();
-        Image(Kind::Packages { name: name.to_owned(), parent: Box::new(self), packages })
+        let (name, parent, script) = (name.to_owned(), Box::new(self), String::new());
+        Image(Kind::Packages { name, parent, packages, script })
+    }
+
+    /// Runs something in that layer before it is kept.
+    fn then(mut self, it: &str) -> Image {
+        if let Kind::Packages { script, .. } = &mut self.0 {
+            it.clone_into(script);
+        }
+        self
     }
 
     pub(crate) fn of_layers(layers: Vec<PathBuf>) -> Image {
@@ -138,12 +161,13 @@ impl Image {
             if !done.exists() {
                 let partial = images.join(format!("{dir}.partial"));
                 if partial.exists() {
-                    fs::remove_dir_all(&partial)
-                        .with_context(|| format!("removing {}", partial.display()))?;
+                    discard(state, &partial)?;
                 }
                 match &self.0 {
-                    Kind::Packages { parent, packages, .. } => add(state, parent, packages, &partial)?,
-                    _ => install(&partial)?,
+                    Kind::Packages { parent, packages, script, .. } => {
+                        add(state, parent, packages, script, &partial)?;
+                    }
+                    _ => install(state, &partial)?,
                 }
                 fs::rename(&partial, &done).with_context(|| format!("finishing {}", done.display()))?;
             }
@@ -170,7 +194,7 @@ impl Image {
 const MOUNT_EFS: &str = include_str!("../image/mount.efs");
 
 /// What is written into the plain image after its packages.
-fn files(sources: &str) -> [(&'static str, String); 9] {
+fn files(sources: &str) -> [(&'static str, String); 10] {
     [
         ("etc/apt/sources.list", sources.to_owned()),
         (
@@ -179,7 +203,8 @@ fn files(sources: &str) -> [(&'static str, String); 9] {
         ),
         // Empty rather than absent: systemd would take the latter for a first boot and enable every service.
         ("etc/machine-id", String::new()),
-        ("etc/resolv.conf", format!("nameserver {ROUTER}\n")),
+        ("etc/resolv.conf", format!("nameserver {RESOLVER}\n")),
+        ("etc/systemd/journald.conf.d/lamp.conf", JOURNAL.to_owned()),
         ("usr/sbin/mount.efs", MOUNT_EFS.to_owned()),
         ("usr/sbin/mount.nfs4", MOUNT_EFS.to_owned()),
         ("etc/hosts", "127.0.0.1 localhost\n".to_owned()),
@@ -189,24 +214,36 @@ fn files(sources: &str) -> [(&'static str, String); 9] {
     ]
 }
 
-/// Debian itself, from the machine's own mirror.
-fn install(dir: &Path) -> anyhow::Result<()> {
-    let sources = Mirrors::of_this_machine().sources();
-    let mode = if nix::unistd::geteuid().is_root() { "root" } else { "unshare" };
-    let said = Command::new("mmdebstrap")
-        .args(["--quiet", "--variant=minbase", &format!("--mode={mode}"), &format!("--include={PLAIN}")])
-        .args(["--aptopt=Acquire::Languages \"none\"", "--dpkgopt=path-exclude=/usr/share/man/*"])
-        .args(["--dpkgopt=path-exclude=/usr/share/doc/*", "bookworm"])
-        .arg(dir)
-        .args(&sources)
-        .output()
+/// Debian itself, from the machine's own mirror. It is done in a region: nothing of it shows on this machine, the
+/// packages come through the region's cache, and an ordinary user is root there.
+fn install(state: &State, dir: &Path) -> anyhow::Result<()> {
+    let region = Region::start_in(state.clone())?;
+    region.wait_for_packages()?;
+    let sources = region.mirrors().sources();
+    let target = dir.display().to_string();
+    let (include, proxy) =
+        (format!("--include={PLAIN}"), format!("--aptopt=Acquire::http::Proxy \"http://{PACKAGES}\""));
+    let mut argv = vec!["mmdebstrap", "--quiet", "--variant=minbase", "--mode=root", &include, &proxy];
+    argv.extend(["--aptopt=Acquire::Languages \"none\"", "--dpkgopt=path-exclude=/usr/share/man/*"]);
+    // What is lost in a power cut is built again.
+    argv.extend([
+        "--dpkgopt=path-exclude=/usr/share/doc/*",
+        "--dpkgopt=force-unsafe-io",
+        "bookworm",
+        &target,
+    ]);
+    argv.extend(sources.iter().map(String::as_str));
+    let said = command::run(&region, &Place::Internet, command::order(&argv, &[]), &[], BUILD)
         .context("running mmdebstrap (package mmdebstrap)")?;
-    if !said.status.success() {
-        bail!("mmdebstrap could not install Debian: {}", String::from_utf8_lossy(&said.stderr).trim());
+    if !said.success() {
+        bail!("mmdebstrap could not install Debian: {}", said.stderr.trim());
     }
     let write = |path: &str, text: &str| {
         let path = dir.join(path);
         let _ = fs::remove_file(&path);
+        path.parent()
+            .map_or(Ok(()), fs::create_dir_all)
+            .with_context(|| format!("making room for {}", path.display()))?;
         fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
     };
     for (path, text) in files(&(sources.join("\n") + "\n")) {
@@ -217,6 +254,7 @@ fn install(dir: &Path) -> anyhow::Result<()> {
                 .with_context(|| format!("allowing to run {}", path.display()))?;
         }
     }
+    drop(region);
     let _ = fs::remove_file(dir.join("etc/hostname"));
     for unit in MASKED {
         let path = dir.join("etc/systemd/system").join(unit);
@@ -231,8 +269,18 @@ fn install(dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Removes what an interrupted build left, whose files an ordinary user may remove only as root of a region.
+fn discard(state: &State, dir: &Path) -> anyhow::Result<()> {
+    let region = Region::start_in(state.clone())?;
+    let said = region.exec(Place::Internet, &["rm", "-rf", &dir.display().to_string()])?;
+    if !said.success() {
+        bail!("removing {}: {}", dir.display(), said.stderr.trim());
+    }
+    Ok(())
+}
+
 /// Boots an instance, installs with the real apt, and keeps what that wrote.
-fn add(state: &State, parent: &Image, packages: &[String], layer: &Path) -> anyhow::Result<()> {
+fn add(state: &State, parent: &Image, packages: &[String], script: &str, layer: &Path) -> anyhow::Result<()> {
     let region = Region::start_in(state.clone())?;
     let it = region.instance("bake").image(parent.clone()).boot()?;
     let install = format!(
@@ -240,6 +288,7 @@ fn add(state: &State, parent: &Image, packages: &[String], layer: &Path) -> anyh
         packages.join(" ")
     );
     it.sh(&install).context("installing packages")?;
+    it.sh(script).context("setting the packages up")?;
     it.sh("rm -rf /tmp/* /var/tmp/* /var/log/journal; find /var/log -type f -exec truncate -s 0 {} +")?;
     it.into_layer(layer.to_owned()).map(drop)
 }

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use nix::fcntl::{Flock, FlockArg};
-use nix::sched::{CloneFlags, clone};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, clone, unshare};
 use nix::sys::wait::{WaitStatus, waitpid};
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,9 @@ use crate::{inside, user};
 
 /// Where packages are served inside every region.
 pub const PACKAGES: SocketAddrV4 = SocketAddrV4::new(inside::router::SERVER, 3142);
+
+/// Held by the keeper: as long as it is, somebody cleans up.
+pub(crate) const LOCK: &str = "lock";
 
 /// What a keeper is responsible for.
 #[derive(Clone, Serialize, Deserialize)]
@@ -45,11 +49,12 @@ impl Charge {
 pub(crate) fn keep(charge: Charge) -> anyhow::Result<i32> {
     // A terminal's Ctrl-C is for the program that wants the region; it tells us by hanging up.
     let _ = nix::unistd::setsid();
+    let lock = lock(&charge.dir, LOCK)?;
+    let cgroups = prepare(charge.rootless, &charge.id, &charge.dir)?;
+    cgroups.create()?;
     if charge.rootless {
-        user::become_root_of_a_user_namespace()?;
+        cgroups.step_aside()?;
     }
-    let lock = lock(&charge.dir)?;
-    let cgroups = Cgroups::make(&charge.id)?;
     let first = start_first(&charge, &cgroups)?;
     // Only the region's own end of this line may keep it open.
     hang_up()?;
@@ -64,15 +69,56 @@ pub(crate) fn keep(charge: Charge) -> anyhow::Result<i32> {
             _ => break 137,
         }
     };
-    cgroups.remove();
-    remove_dir(&charge.dir);
+    if charge.rootless {
+        cgroups.step_back();
+    }
+    remove(&cgroups, &charge.dir);
     drop(lock);
     Ok(code)
 }
 
-/// Held as long as somebody still cleans up after the region of this directory.
-pub(crate) fn lock(dir: &Path) -> anyhow::Result<Flock<File>> {
-    let file = File::create(dir.join("lock")).with_context(|| format!("creating {}/lock", dir.display()))?;
+/// What a region left behind whose keeper was killed.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Remains {
+    pub(crate) dir: PathBuf,
+    pub(crate) rootless: bool,
+}
+
+impl Remains {
+    /// Removes files and control groups; nothing happens if the keeper lives.
+    pub(crate) fn sweep(&self) -> anyhow::Result<i32> {
+        let Ok(_lock) = lock(&self.dir, LOCK) else { return Ok(0) };
+        let id = self.dir.file_name().unwrap_or_default().to_string_lossy();
+        let cgroups = prepare(self.rootless, &id, &self.dir)?;
+        remove(&cgroups, &self.dir);
+        Ok(0)
+    }
+}
+
+/// Gets the rights that a region and its remains need, and finds its control groups.
+fn prepare(rootless: bool, id: &str, dir: &Path) -> anyhow::Result<Cgroups> {
+    if rootless {
+        user::become_root_of_a_user_namespace()?;
+    }
+    unshare(CloneFlags::CLONE_NEWNS)
+        .and_then(|()| {
+            let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+            mount(None::<&str>, "/", None::<&str>, private, None::<&str>)
+        })
+        .context("keeping mounts private; `lamp rehearsal doctor` says what is missing")?;
+    Cgroups::of(id, dir)
+}
+
+fn remove(cgroups: &Cgroups, dir: &Path) {
+    cgroups.remove();
+    Cgroups::unmount(dir);
+    remove_dir(dir);
+}
+
+/// Held as long as somebody still works on the region of this directory.
+pub(crate) fn lock(dir: &Path, name: &str) -> anyhow::Result<Flock<File>> {
+    let path = dir.join(name);
+    let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock)
         .map_err(|(_, err)| anyhow::anyhow!("{} belongs to another region: {err}", dir.display()))
 }

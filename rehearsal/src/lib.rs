@@ -45,11 +45,12 @@ pub use files::FileSystem;
 pub use forward::Forward;
 pub use image::Image;
 pub use instance::Instance;
+pub use ipnet::Ipv4Net;
 pub use keeper::PACKAGES;
 pub use metadata::{Metadata, Role};
 pub use region::Region;
 pub use state::State;
-pub use vpc::{Group, Network, Peer, Port, Protocol, Rule, Subnet, WayOut};
+pub use vpc::{Group, Network, Peer, Port, Protocol, Rule, Subnet, Vpc, WayOut};
 pub use wire::{Phase, Place, Service};
 
 /// Where the operator of a region is, as its hosts see it.

@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
+use crate::cgroups::Cgroups;
 use crate::cli::Background;
 use crate::inside::{enter, launch};
 use crate::keeper;
@@ -19,6 +20,8 @@ const ROLE: &str = "LAMP_REGION_ROLE";
 pub(crate) enum Role {
     /// Stays outside, keeps the region and cleans up after it.
     Keeper(keeper::Charge),
+    /// Removes what is left of a region that has no keeper any more.
+    Sweep(keeper::Remains),
     /// Parent of one instance's first process.
     Launch(launch::Launch),
     /// One command inside an instance.
@@ -38,6 +41,29 @@ impl Role {
     }
 }
 
+impl Role {
+    /// The same for who makes control groups, which without root takes one that was delegated: if ours is not, systemd
+    /// gives the process one of its own.
+    pub(crate) fn command_with_a_control_group(&self, rootless: bool) -> anyhow::Result<Command> {
+        let plain = self.command()?;
+        if !rootless || Cgroups::find().is_ok_and(|it| it.is_ours()) {
+            return Ok(plain);
+        }
+        let own = std::env::current_exe().context("finding this program")?;
+        let mut command = Command::new("systemd-run");
+        command
+            .args(["--user", "--scope", "--quiet", "--collect", "-p", "Delegate=yes", "--"])
+            .arg(own)
+            .env_clear();
+        // It becomes that program by itself, so the process, its standard input and its environment stay.
+        command.envs(plain.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        for key in ["XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"] {
+            command.envs(std::env::var_os(key).map(|it| (key, it)));
+        }
+        Ok(command)
+    }
+}
+
 #[used]
 #[unsafe(link_section = ".init_array")]
 static BEFORE_MAIN: extern "C" fn() = before_main;
@@ -49,6 +75,7 @@ extern "C" fn before_main() {
     let done =
         serde_json::from_str(&text).context("reading the role of this process").and_then(|role| match role {
             Role::Keeper(it) => keeper::keep(it),
+            Role::Sweep(it) => it.sweep(),
             Role::Launch(it) => it.run(),
             Role::Enter(it) => it.run(),
             Role::Cloud(it) => it.run(),

@@ -4,20 +4,34 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 
+use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
-/// What a region's router shall do; replaces whatever it did before.
+/// What a region's routers shall do; replaces whatever they did before. Places that are made afterwards are plugged in
+/// where it says.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Network {
+    /// May overlap: nothing of one is known in another.
+    pub vpcs: Vec<Vpc>,
     pub subnets: Vec<Subnet>,
     pub groups: Vec<Group>,
     pub ports: Vec<Port>,
+}
+
+/// A network with a router of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Vpc {
+    pub id: String,
+    pub cidr: Ipv4Net,
 }
 
 /// Addresses that share a way out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Subnet {
     pub id: String,
+    /// Which network it is of; that without a name is the region's own, 10.1.0.0/16.
+    pub vpc: String,
+    pub cidr: Ipv4Net,
     pub way_out: WayOut,
 }
 
@@ -65,7 +79,7 @@ pub enum Peer {
 /// One network interface: an instance's or a place's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Port {
-    /// Names it where a subnet's way out is a NAT gateway, which must be a place of that name.
+    /// The place's name, or what comes before its number: `db` is where `db-1` and `db-2` are, by their addresses.
     pub place: String,
     pub address: Ipv4Addr,
     pub subnet: String,
@@ -79,7 +93,49 @@ pub struct Port {
 /// The router's end of the cable to each address.
 pub(crate) type Cables = BTreeMap<Ipv4Addr, String>;
 
+impl Subnet {
+    /// A subnet of the region's own network.
+    ///
+    /// # Panics
+    /// If that is no block of addresses.
+    #[expect(clippy::expect_used, reason = "for examples and tests, which know what they write")]
+    pub fn new(id: &str, cidr: &str, way_out: WayOut) -> Subnet {
+        let cidr = cidr.parse().expect("a block such as 10.1.3.0/24");
+        Subnet { id: id.to_owned(), vpc: String::new(), cidr, way_out }
+    }
+}
+
+impl Port {
+    fn is_of(&self, place: &str, address: Ipv4Addr) -> bool {
+        let number = place.strip_prefix(&self.place).map(|it| it.strip_prefix('-').unwrap_or(it));
+        self.address == address && number.is_some_and(|it| it.bytes().all(|it| it.is_ascii_digit()))
+    }
+}
+
 impl Network {
+    /// The subnet that a place with this address belongs to.
+    pub(crate) fn home(&self, place: &str, address: Ipv4Addr) -> Option<&Subnet> {
+        self.subnet(self.ports.iter().find(|it| it.is_of(place, address))?)
+    }
+
+    pub(crate) fn subnet(&self, port: &Port) -> Option<&Subnet> {
+        self.subnets.iter().find(|it| it.id == port.subnet)
+    }
+
+    pub(crate) fn block(&self, vpc: &str) -> Option<Ipv4Net> {
+        self.vpcs.iter().find(|it| it.id == vpc).map(|it| it.cidr)
+    }
+
+    /// What one router has to know of it.
+    pub(crate) fn part(&self, vpc: &str) -> Network {
+        let subnets: Vec<Subnet> = self.subnets.iter().filter(|it| it.vpc == vpc).cloned().collect();
+        let ports = self.ports.iter().filter(|it| subnets.iter().any(|subnet| subnet.id == it.subnet));
+        let ports: Vec<Port> = ports.cloned().collect();
+        let used = |group: &&Group| ports.iter().any(|it| it.groups.contains(&group.id));
+        let groups = self.groups.iter().filter(used).cloned().collect();
+        Network { vpcs: Vec::new(), subnets, groups, ports }
+    }
+
     /// Rules for `nft -f`, one transaction. Ports whose address has no cable are left out.
     pub(crate) fn rules(&self, cables: &Cables) -> String {
         let mut out = String::from("table ip vpc\ndelete table ip vpc\ntable ip vpc {\n");

@@ -18,7 +18,7 @@ use crate::vpc::Network;
 /// Where in the region something happens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Place {
-    /// The router that all others are connected to; has the address 10.1.0.2.
+    /// The router of the region's own network; has the address 10.1.0.2.
     Router,
     /// What lies beyond the internet gateway; its server has the address 198.51.100.1, and who connects from
     /// there comes from 198.51.100.10.
@@ -44,10 +44,11 @@ pub(crate) enum Ask {
     RemoveNamespace {
         name: String,
     },
-    /// Accepts connections in a place and says nothing, as long as the region lives.
-    Accept {
+    /// Says a line to whoever connects there, as long as the region lives.
+    Greet {
         place: Place,
         at: SocketAddrV4,
+        text: String,
     },
     /// Makes an instance without starting it.
     Create(InstanceSpec),
@@ -107,9 +108,9 @@ pub(crate) enum Ask {
         name: String,
         up: bool,
     },
-    /// What the metadata service tells whoever has that address.
+    /// What the metadata service tells an instance.
     Metadata {
-        address: Ipv4Addr,
+        name: String,
         it: Option<Box<Metadata>>,
     },
     /// Deletes a file of an instance that does not run.
@@ -122,7 +123,12 @@ pub(crate) enum Ask {
         service: Service,
         broken: bool,
     },
-    /// Replaces what the router does.
+    /// Lets a file system that is mounted answer no more, or again.
+    Outage {
+        of: String,
+        over: bool,
+    },
+    /// Replaces what the routers do.
     Network(Network),
 }
 

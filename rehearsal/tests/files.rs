@@ -64,7 +64,8 @@ fn a_security_group_that_keeps_2049_closed_makes_the_mount_time_out() {
         is_nat_gateway: false,
     };
     let mut network = Network {
-        subnets: vec![Subnet { id: "private".into(), way_out: WayOut::Nowhere }],
+        vpcs: vec![],
+        subnets: vec![Subnet::new("private", "10.1.3.0/24", WayOut::Nowhere)],
         groups: vec![
             Group { id: "hosts".into(), ingress: vec![], egress: vec![world()] },
             Group { id: "files".into(), ingress: vec![], egress: vec![] },
@@ -82,4 +83,30 @@ fn a_security_group_that_keeps_2049_closed_makes_the_mount_time_out() {
     // A mount target whose cable is cut lets nobody mount anew.
     region.link("target", false).unwrap();
     assert!(web.sh("umount /mnt/efs && mount -t efs -o tls fs-0123456789abcdef0:/ /mnt/efs").is_err());
+}
+
+#[test]
+fn a_dead_file_server_lets_those_wait_who_have_mounted_it() {
+    let region = Region::start().unwrap();
+    let target = Ipv4Addr::new(10, 1, 3, 240);
+    let files = region.file_system(ID).unwrap();
+    files.mount_target("target", target).unwrap();
+    region.name(NAME, &[target]).unwrap();
+    let web = region.instance("web").boot().unwrap();
+    web.sh("mkdir -p /mnt/efs && mount -t efs -o tls fs-0123456789abcdef0:/ /mnt/efs && echo there > /mnt/efs/note")
+        .unwrap();
+    files.answers(false).unwrap();
+    // It waits instead of failing: the time-out ends it, not an error.
+    assert_eq!(web.exec(&["timeout", "2", "cat", "/mnt/efs/note"]).unwrap().code, 124);
+    assert_eq!(web.sh("systemctl is-system-running").unwrap(), "running\n");
+    files.answers(false).unwrap();
+    files.answers(true).unwrap();
+    assert_eq!(web.read("/mnt/efs/note").unwrap(), "there\n");
+    assert_eq!(web.sh("grep -c ' /mnt/efs ' /proc/mounts").unwrap(), "1\n");
+    // Whose machine dies meanwhile is no hindrance.
+    files.answers(false).unwrap();
+    web.kill().unwrap();
+    files.answers(true).unwrap();
+    web.start().unwrap();
+    web.wait_until_running().unwrap();
 }

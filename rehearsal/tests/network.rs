@@ -23,7 +23,6 @@ fn group(id: &str, ingress: Vec<Rule>) -> Group {
 
 /// The lab: public, private and database subnets in one zone.
 fn lab() -> Network {
-    let subnet = |id: &str, way_out| Subnet { id: id.into(), way_out };
     let port = |place: &str, address: [u8; 4], subnet: &str, group: &str, public: Option<u8>| Port {
         place: place.into(),
         address: address.into(),
@@ -33,10 +32,11 @@ fn lab() -> Network {
         is_nat_gateway: place == "nat",
     };
     Network {
+        vpcs: vec![],
         subnets: vec![
-            subnet("public", WayOut::InternetGateway),
-            subnet("private", WayOut::NatGateway("nat".into())),
-            subnet("data", WayOut::Nowhere),
+            Subnet::new("public", "10.1.1.0/24", WayOut::InternetGateway),
+            Subnet::new("private", "10.1.3.0/24", WayOut::NatGateway("nat".into())),
+            Subnet::new("data", "10.1.5.0/24", WayOut::Nowhere),
         ],
         groups: vec![
             group("bastions", vec![tcp(22, OPERATOR)]),

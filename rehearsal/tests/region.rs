@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod common;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -13,41 +15,12 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rehearsal::{Place, Region, State, doctor};
 
-/// All that could stay behind of a region, as this machine sees it.
 fn left_of(id: &str) -> Vec<String> {
-    let mut left = Vec::new();
-    let text = |it: &str| fs::read_to_string(it).unwrap_or_default();
-    for mount in text("/proc/self/mounts").lines().filter(|it| it.contains(id)) {
-        left.push(format!("mount {mount}"));
-    }
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let base = entry.path();
-        let reads = |name: &str| fs::read_to_string(base.join(name)).unwrap_or_default();
-        if reads("cgroup").contains(&format!("lamp-{id}")) || reads("mounts").contains(&format!("/{id}/")) {
-            left.push(format!("process {} {}", base.display(), reads("cmdline").replace('\0', " ")));
-        }
-    }
-    for root in text("/proc/self/mounts").lines().filter(|it| it.contains(" cgroup")) {
-        let dir = Path::new(root.split(' ').nth(1).unwrap()).join(format!("lamp-{id}"));
-        if dir.exists() {
-            left.push(format!("control group {}", dir.display()));
-        }
-    }
-    let dir = State::from_env().dir().join("regions").join(id);
-    if dir.exists() {
-        left.push(format!("files {}", dir.display()));
-    }
-    left
+    common::left_of(id, &State::from_env())
 }
 
 fn wait_until_nothing_is_left_of(id: &str) {
-    for _ in 0..300 {
-        if left_of(id).is_empty() {
-            return;
-        }
-        thread::sleep(Duration::from_millis(100));
-    }
-    panic!("left after 30 s: {:#?}", left_of(id));
+    common::wait_until_nothing_is_left_of(id, &State::from_env());
 }
 
 #[test]
@@ -107,6 +80,55 @@ fn a_program_with_a_region() {
     thread::sleep(Duration::from_secs(600));
 }
 
+/// Programs that are killed while a region begins: with their keeper, or without.
+#[test]
+fn killing_everybody_at_any_moment_of_the_start_leaves_nothing_that_the_next_start_does_not_remove() {
+    let dir = tempfile::tempdir_in(State::from_env().dir()).unwrap();
+    let state = State::at(dir.path());
+    let mut ids = BTreeSet::new();
+    for moment in 0..12 {
+        let mut program = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "a_program_that_starts_a_region", "--ignored", "--nocapture"])
+            .env("LAMP_STATE", dir.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        // How far it gets differs from machine to machine, which is all the better.
+        thread::sleep(Duration::from_millis(25 * moment));
+        let keepers = keepers_of(program.id());
+        program.kill().unwrap();
+        if moment % 2 == 0 {
+            for it in keepers {
+                let _ = kill(Pid::from_raw(it), Signal::SIGKILL);
+            }
+        }
+        program.wait().unwrap();
+        let regions = fs::read_dir(dir.path().join("regions")).into_iter().flatten().flatten();
+        ids.extend(regions.map(|it| it.file_name().into_string().unwrap()));
+    }
+    assert!(!ids.is_empty(), "no program got as far as a region");
+    let next = Region::start_in(state.clone()).unwrap();
+    ids.insert(next.id().to_owned());
+    drop(next);
+    for id in ids {
+        common::wait_until_nothing_is_left_of(&id, &state);
+    }
+}
+
+#[test]
+#[ignore = "the test above runs it, to kill it"]
+fn a_program_that_starts_a_region() {
+    let _region = Region::start().unwrap();
+    thread::sleep(Duration::from_secs(600));
+}
+
+/// Processes that a program's threads have started.
+fn keepers_of(program: u32) -> Vec<i32> {
+    let threads = fs::read_dir(format!("/proc/{program}/task")).into_iter().flatten().flatten();
+    let children = threads.map(|it| fs::read_to_string(it.path().join("children")).unwrap_or_default());
+    children.collect::<String>().split_whitespace().filter_map(|it| it.parse().ok()).collect()
+}
+
 #[test]
 fn two_regions_with_the_same_addresses_do_not_know_of_each_other() {
     let (one, two) = (Region::start().unwrap(), Region::start().unwrap());
@@ -127,6 +149,9 @@ fn this_machine_has_no_way_into_a_region() {
     region.namespace("web1", Ipv4Addr::new(10, 1, 3, 11)).unwrap();
     // Asked of the routing table: a packet is never sent, lest it leave this machine.
     assert_eq!(routes(), before);
+    let way = Command::new("ip").args(["route", "get", "10.1.3.11"]).output().unwrap();
+    let way = String::from_utf8_lossy(&way.stdout).into_owned();
+    assert!(!["port", "gateway", "vpc", "ens5"].iter().any(|it| way.contains(&format!("dev {it}"))), "{way}");
     assert!(
         region
             .exec(Place::Router, &["ip", "route", "get", "10.1.3.11"])

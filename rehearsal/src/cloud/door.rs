@@ -3,13 +3,13 @@
 use std::fs::File;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use anyhow::Context;
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -17,11 +17,15 @@ use hyper_util::rt::TokioIo;
 
 use super::answers;
 use super::call::Call;
+use super::cbor;
 use super::clients::Clients;
 use super::fault::{FaultKind, strike};
 use super::moto;
+use super::refusal::Refusal;
 use super::scaling;
 use super::shared::Shared;
+use super::ssm;
+use super::sync::Sync;
 use crate::region::Region;
 use crate::wire::Place;
 
@@ -30,13 +34,31 @@ pub(super) struct Door {
     shared: Shared,
     clients: Arc<Clients>,
     log: Mutex<File>,
+    /// What the calls are about; known a moment after the door is built.
+    sync: OnceLock<Weak<Sync>>,
+    commands: ssm::Ledger,
 }
 
 impl Door {
     pub(super) fn new(region: &Region, shared: &Shared, clients: &Arc<Clients>) -> anyhow::Result<Arc<Door>> {
         let log = File::create(region.dir().join("calls.log")).context("creating the log of calls")?;
-        let (region, shared, clients) = (region.clone(), shared.clone(), Arc::clone(clients));
-        Ok(Arc::new(Door { region, shared, clients, log: Mutex::new(log) }))
+        Ok(Arc::new(Door {
+            region: region.clone(),
+            shared: shared.clone(),
+            clients: Arc::clone(clients),
+            log: Mutex::new(log),
+            sync: OnceLock::new(),
+            commands: ssm::Ledger::default(),
+        }))
+    }
+
+    /// From now on it can answer for what runs.
+    pub(super) fn serves(&self, sync: &Arc<Sync>) {
+        let _ = self.sync.set(Arc::downgrade(sync));
+    }
+
+    fn sync(&self) -> Option<Arc<Sync>> {
+        self.sync.get()?.upgrade()
     }
 
     /// Serves a port of this machine's loopback; says which.
@@ -76,24 +98,28 @@ impl Door {
         request: Request<Incoming>,
     ) -> Result<Response<Full<Bytes>>, anyhow::Error> {
         let began = Instant::now();
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let body = body.collect().await.context("reading a call")?.to_bytes();
+        let in_json = cbor::understood(&mut parts, &body)?;
+        let was_cbor = in_json.is_some();
+        let body = in_json.unwrap_or(body);
         let call = Call::of(&parts, &body);
         let fault = strike(&mut self.shared.lock().faults, &call);
         let refused = fault.and_then(FaultKind::answer);
         let answer = match refused {
-            Some((status, code, words)) => refusal(status, code, words),
+            Some((status, code, words)) => Refusal::new(code, words).with_status(status).answer(&call),
+            None if ssm::is_ours(&call) => self.run_command(&call).await,
             None if call.service == "autoscaling" => {
                 match scaling::answer(&self.shared, &self.clients, &call).await {
                     Ok(body) => document(body),
-                    Err(scaling::Refusal(code, words)) => refusal(400, code, &words),
+                    Err(refusal) => refusal.answer(&call),
                 }
             }
             None => {
                 let request = self.question(&call, parts, &body);
-                match self.forward(request).await {
+                match moto::ask(&self.region, request).await {
                     Ok(answer) => self.reply(&call, answer),
-                    Err(err) => refusal(503, "ServiceUnavailable", &format!("{err:#}")),
+                    Err(err) => unavailable(&format!("{err:#}")).answer(&call),
                 }
             }
         };
@@ -104,7 +130,23 @@ impl Door {
         if fault == Some(FaultKind::DroppedAnswer) {
             anyhow::bail!("the answer is dropped, as ordered");
         }
-        Ok(answer)
+        Ok(if was_cbor { cbor::answered(answer).await } else { answer })
+    }
+
+    async fn run_command(self: &Arc<Door>, call: &Call) -> Response<Full<Bytes>> {
+        let Some(sync) = self.sync() else { return unavailable("the cloud is starting").answer(call) };
+        let (it, asked) = (Arc::clone(self), call.clone());
+        let answer = tokio::task::spawn_blocking(move || ssm::answer(&sync, &it.commands, &asked)).await;
+        match answer {
+            Ok(Ok(it)) => {
+                let mut answer = Response::new(Full::new(Bytes::from(it.to_string())));
+                let kind = HeaderValue::from_static("application/x-amz-json-1.1");
+                answer.headers_mut().insert(CONTENT_TYPE, kind);
+                answer
+            }
+            Ok(Err(refusal)) => refusal.answer(call),
+            Err(err) => unavailable(&err.to_string()).answer(call),
+        }
     }
 
     fn question(&self, call: &Call, mut parts: http::request::Parts, body: &Bytes) -> Request<Full<Bytes>> {
@@ -118,23 +160,6 @@ impl Door {
         parts.headers.remove(TRANSFER_ENCODING);
         parts.headers.remove(CONNECTION);
         Request::from_parts(parts, Full::new(body))
-    }
-
-    /// One connection each: moto closes them anyway.
-    async fn forward(&self, request: Request<Full<Bytes>>) -> anyhow::Result<Response<Bytes>> {
-        let region = self.region.clone();
-        let dial = move || region.dial(Place::Internet, moto::ADDRESS);
-        let line = tokio::task::spawn_blocking(dial).await.context("reaching the control plane")??;
-        line.set_nonblocking(true).context("reaching the control plane")?;
-        let line = tokio::net::TcpStream::from_std(line).context("reaching the control plane")?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(line))
-            .await
-            .context("reaching the control plane")?;
-        tokio::spawn(connection);
-        let answer = sender.send_request(request).await.context("asking the control plane")?;
-        let (parts, body) = answer.into_parts();
-        let body = body.collect().await.context("reading the control plane's answer")?.to_bytes();
-        Ok(Response::from_parts(parts, body))
     }
 
     fn reply(&self, call: &Call, answer: Response<Bytes>) -> Response<Full<Bytes>> {
@@ -191,10 +216,11 @@ impl Door {
     fn note(&self, call: &Call, fault: Option<FaultKind>, status: StatusCode, began: Instant) {
         let fault = fault.map(|it| format!(" {it:?}")).unwrap_or_default();
         let line = format!(
-            "{} {} {} {}{fault} {} ms\n",
+            "{} {} {} {} {}{fault} {} ms\n",
             jiff::Timestamp::now(),
             call.service,
             call.action,
+            call.subject(),
             status.as_u16(),
             began.elapsed().as_millis()
         );
@@ -209,18 +235,6 @@ fn document(body: String) -> Response<Full<Bytes>> {
     answer
 }
 
-/// In the form that the query protocols read, which the others understand by its status.
-fn refusal(status: u16, code: &str, words: &str) -> Response<Full<Bytes>> {
-    let body = format!(
-        "<ErrorResponse><Errors><Error><Code>{code}</Code><Message>{words}</Message></Error></Errors>\
-         <Error><Code>{code}</Code><Message>{words}</Message></Error><RequestId>front-door</RequestId></ErrorResponse>"
-    );
-    let mut answer = Response::new(Full::new(Bytes::from(body)));
-    *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    answer.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("text/xml"));
-    answer.headers_mut().insert(
-        "x-amzn-errortype",
-        http::HeaderValue::from_str(code).unwrap_or(http::HeaderValue::from_static("InternalFailure")),
-    );
-    answer
+fn unavailable(words: &str) -> Refusal {
+    Refusal::new("ServiceUnavailable", words).with_status(503)
 }

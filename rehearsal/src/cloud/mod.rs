@@ -3,14 +3,17 @@
 mod answers;
 mod book;
 mod call;
+mod cbor;
 mod clients;
 mod door;
 mod fault;
 mod moto;
 mod operate;
 mod picture;
+mod refusal;
 mod scaling;
 mod shared;
+mod ssm;
 mod sync;
 mod wanted;
 mod work;
@@ -97,10 +100,12 @@ impl Cloud {
     /// # Errors
     /// If a part of it does not start; in words what is missing.
     pub fn start(options: Options) -> anyhow::Result<Cloud> {
-        // Images first: nobody should wait for them with a half-built stack.
-        for (_, image) in Cloud::images(&options) {
-            image.prepare(&options.state)?;
-        }
+        // Images first: nobody should wait for them with a half-built stack. Upon the same Debian, all at once.
+        let images = Cloud::images(&options);
+        thread::scope(|scope| {
+            let all = images.each_ref().map(|(_, it)| scope.spawn(|| it.prepare(&options.state)));
+            all.into_iter().try_for_each(|it| it.join().unwrap_or_else(|_| bail!("building an image broke")))
+        })?;
         let region = Region::start_in(options.state.clone())?;
         let moto = moto::start(&region, &options.moto)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -111,7 +116,7 @@ impl Cloud {
         let shared = Shared::default();
         shared.lock().scaling.clock = options.clock;
         let control = region.forward(Place::Internet, moto::ADDRESS)?;
-        let clients = Arc::new(Clients::new(&control.url(), &options.region));
+        let clients = Arc::new(Clients::new(&region, &control.url(), &options.region));
         let door = Door::new(&region, &shared, &clients)?;
         let guard = runtime.enter();
         let port = door.open_outside(options.port)?;
@@ -119,6 +124,7 @@ impl Cloud {
         drop(guard);
         let api = (port, format!("http://{INSIDE}"));
         let sync = Arc::new(Sync::new(&region, options, shared, clients, runtime.handle().clone(), api)?);
+        door.serves(&sync);
         let over = Arc::new(AtomicBool::new(false));
         let ticker = {
             let (sync, over) = (Arc::clone(&sync), Arc::clone(&over));

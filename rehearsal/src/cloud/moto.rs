@@ -6,6 +6,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
 
 use crate::command::Running;
 use crate::region::Region;
@@ -33,7 +37,12 @@ pub(super) fn start(region: &Region, venv: &Path) -> anyhow::Result<Running> {
     let images = region.dir().join("images.json");
     std::fs::write(&images, IMAGES).context("writing the list of images")?;
     let (program, images) = (program.display().to_string(), images.display().to_string());
-    let env = [("MOTO_AMIS_PATH", images.as_str()), ("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")];
+    let env = [
+        ("MOTO_AMIS_PATH", images.as_str()),
+        ("MOTO_IAM_LOAD_MANAGED_POLICIES", "true"),
+        // A thread per question, and memory of its own for each: 30 MB that nobody needs.
+        ("MALLOC_ARENA_MAX", "1"),
+    ];
     let running = region.spawn(Place::Internet, &[&program, "-H", "127.0.0.1", "-p", "5000"], &env)?;
     let began = Instant::now();
     while region.dial(Place::Internet, ADDRESS).is_err() {
@@ -44,4 +53,21 @@ pub(super) fn start(region: &Region, venv: &Path) -> anyhow::Result<Running> {
         thread::sleep(Duration::from_millis(50));
     }
     Ok(running)
+}
+
+/// One question. A connection each: moto closes them anyway.
+pub(super) async fn ask(region: &Region, request: Request<Full<Bytes>>) -> anyhow::Result<Response<Bytes>> {
+    let region = region.clone();
+    let dial = move || region.dial(Place::Internet, ADDRESS);
+    let line = tokio::task::spawn_blocking(dial).await.context("reaching the control plane")??;
+    line.set_nonblocking(true).context("reaching the control plane")?;
+    let line = tokio::net::TcpStream::from_std(line).context("reaching the control plane")?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(line))
+        .await
+        .context("reaching the control plane")?;
+    tokio::spawn(connection);
+    let answer = sender.send_request(request).await.context("asking the control plane")?;
+    let (parts, body) = answer.into_parts();
+    let body = body.collect().await.context("reading the control plane's answer")?.to_bytes();
+    Ok(Response::from_parts(parts, body))
 }

@@ -71,14 +71,15 @@ impl Cloud {
         databases.iter().try_for_each(crate::Database::kill_primary)
     }
 
-    /// Pulls the cables of a file system's mount targets, or plugs them in.
+    /// Pulls the cables of a file system's mount targets, or plugs them in; whoever has mounted it feels it, too.
     ///
     /// # Errors
     /// If there is no such file system.
     pub fn link_file_system(&self, id: &str, up: bool) -> anyhow::Result<()> {
         let targets = self.sync.running().mount_targets.get(id).cloned();
         let targets = targets.with_context(|| format!("there is no file system {id} with mount targets"))?;
-        targets.iter().try_for_each(|it| self.region().link(it, up))
+        targets.iter().try_for_each(|it| self.region().link(it, up))?;
+        self.region().file_system(id)?.answers(up)
     }
 
     /// The machine of an instance, by its id.
@@ -107,18 +108,20 @@ impl Cloud {
         drop(running);
         let nodes = match (by_name, spec) {
             (Some(public), _) => public,
-            (None, Some(spec)) => {
-                spec.addresses.iter().map(|it| self.public_address(*it)).collect::<anyhow::Result<_>>()?
-            }
+            (None, Some(spec)) => spec
+                .addresses
+                .iter()
+                .map(|it| self.public_address(what, *it))
+                .collect::<anyhow::Result<_>>()?,
             (None, None) => return Ok(None),
         };
         let nodes = nodes.into_iter().map(|it| SocketAddrV4::new(it, port)).collect();
         self.region().forward_to_any(Place::Internet, nodes).map(Some)
     }
 
-    /// What the internet calls a private address.
-    fn public_address(&self, private: Ipv4Addr) -> anyhow::Result<Ipv4Addr> {
-        let public = self.sync.public_of(private);
+    /// What the internet calls a place's private address.
+    fn public_address(&self, place: &str, private: Ipv4Addr) -> anyhow::Result<Ipv4Addr> {
+        let public = self.sync.public_of(place, private);
         public.with_context(|| format!("{private} has no public address"))
     }
 

@@ -31,6 +31,8 @@ pub(super) struct Known {
     pub(super) instance_reboots: BTreeSet<String>,
     pub(super) faults: Vec<Fault>,
     pub(super) scaling: Scaling,
+    /// Whether nobody's Systems Manager agent can be reached.
+    pub(super) ssm_broken: bool,
 }
 
 impl Shared {

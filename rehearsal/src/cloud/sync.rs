@@ -123,9 +123,12 @@ impl Sync {
     pub(super) fn reconcile(self: &Arc<Self>, picture: &Picture) -> anyhow::Result<()> {
         let addresses = Addresses::of(picture, &mut self.running().book);
         self.shared.lock().public.clone_from(&addresses.public);
-        self.places(picture, &addresses)?;
         *self.network.lock().unwrap_or_else(PoisonError::into_inner) = wanted::network(picture, &addresses);
+        // Places are plugged in where the plan says, and then the plan knows their cables.
         self.apply_network()?;
+        if self.places(picture, &addresses)? {
+            self.apply_network()?;
+        }
         self.names(picture, &addresses)?;
         self.remember(picture, &addresses);
         work::machines(self, picture, &addresses);
@@ -144,10 +147,10 @@ impl Sync {
         }
     }
 
-    /// The public address that the router gives a private one.
-    pub(super) fn public_of(&self, private: Ipv4Addr) -> Option<Ipv4Addr> {
+    /// The public address that the router gives a place's private one.
+    pub(super) fn public_of(&self, place: &str, private: Ipv4Addr) -> Option<Ipv4Addr> {
         let network = self.network.lock().unwrap_or_else(PoisonError::into_inner);
-        network.ports.iter().find(|it| it.address == private)?.public
+        network.ports.iter().find(|it| it.place == place && it.address == private)?.public
     }
 
     /// Tells the router again; what has been plugged in since is in it then.
@@ -156,17 +159,20 @@ impl Sync {
         self.region.network(&network).context("telling the router")
     }
 
-    /// NAT gateways and mount targets are nothing but places.
-    fn places(&self, picture: &Picture, addresses: &Addresses) -> anyhow::Result<()> {
+    /// NAT gateways and mount targets are nothing but places. Says whether anything changed.
+    fn places(&self, picture: &Picture, addresses: &Addresses) -> anyhow::Result<bool> {
+        let mut changed = false;
         let mut running = self.running();
         for (id, address) in &addresses.nat_gateways {
-            if running.places.insert(id.clone()) {
+            if !running.places.contains(id) {
                 self.region.namespace(id, *address)?;
+                changed |= running.places.insert(id.clone());
             }
         }
         for (id, it) in &picture.mount_targets {
-            if running.places.insert(id.clone()) {
+            if !running.places.contains(id) {
                 self.region.file_system(&it.file_system)?.mount_target(id, it.address)?;
+                changed |= running.places.insert(id.clone());
             }
         }
         let wanted =
@@ -174,9 +180,9 @@ impl Sync {
         let gone: Vec<String> = running.places.iter().filter(|it| !wanted(it)).cloned().collect();
         for id in gone {
             self.region.remove_namespace(&id)?;
-            running.places.remove(&id);
+            changed |= running.places.remove(&id);
         }
-        Ok(())
+        Ok(changed)
     }
 
     /// Names that belong to no machine of their own: databases set theirs themselves.

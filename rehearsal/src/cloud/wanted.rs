@@ -1,10 +1,10 @@
 //! From the picture to the router's orders and to addresses: pure, but for the book of addresses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use super::book::Book;
-use super::picture::Picture;
+use super::picture::{Picture, SubnetPlan};
 use crate::vpc::{Group, Network, Peer, Port, Protocol, Rule, Subnet};
 
 /// Databases copy from each other on a network of their own at AWS, whatever their security groups say.
@@ -25,7 +25,17 @@ pub(super) struct Addresses {
 impl Addresses {
     pub(super) fn of(picture: &Picture, book: &mut Book) -> Addresses {
         let mut it = Addresses::default();
-        let base = |subnet: &String| picture.subnets.get(subnet).map(|it| it.base);
+        // What the control plane has given to somebody already.
+        let taken: BTreeSet<(&str, Ipv4Addr)> = {
+            let machines = picture.machines.values().map(|it| (&it.subnet, it.address));
+            let targets = picture.mount_targets.values().map(|it| (&it.subnet, it.address));
+            let all = machines.chain(targets);
+            all.filter_map(|it| Some((picture.subnets.get(it.0)?.vpc.as_str(), it.1))).collect()
+        };
+        let private = |book: &mut Book, what: &str, subnet: &str| {
+            let SubnetPlan { vpc, cidr, .. } = picture.subnets.get(subnet)?;
+            book.private(what, vpc, *cidr, |it| taken.contains(&(vpc.as_str(), it)))
+        };
         book.forget(|what| {
             let mut parts = what.split('/');
             let name = (parts.next(), parts.next().unwrap_or_default());
@@ -41,20 +51,19 @@ impl Addresses {
             it.public.extend(book.public(&format!("eip/{id}")).map(|ours| (*address, ours)));
         }
         for (id, (subnet, _)) in &picture.nat_gateways {
-            let own = base(subnet).and_then(|base| book.private(&format!("nat/{id}"), base));
+            let own = private(book, &format!("nat/{id}"), subnet);
             it.nat_gateways.extend(own.map(|own| (id.clone(), own)));
         }
         for (name, plan) in &picture.databases {
             let count = if plan.multi_az && plan.source.is_none() { 2 } else { 1 };
             let subnets = plan.subnets.iter().take(count).enumerate();
-            let own =
-                subnets.filter_map(|(n, subnet)| book.private(&format!("db/{name}/{n}"), base(subnet)?));
+            let own = subnets.filter_map(|(n, subnet)| private(book, &format!("db/{name}/{n}"), subnet));
             it.databases.insert(name.clone(), own.collect());
         }
         for (name, plan) in &picture.balancers {
             let pair = |subnet: &String| {
                 let what = format!("lb/{name}/{subnet}");
-                Some((book.private(&what, base(subnet)?)?, book.public(&what)?))
+                Some((private(book, &what, subnet)?, book.public(&what)?))
             };
             it.balancers.insert(name.clone(), plan.subnets.iter().filter_map(pair).collect());
         }
@@ -94,8 +103,12 @@ pub(super) fn network(picture: &Picture, addresses: &Addresses) -> Network {
             port(name, *address, subnet, &it.security_groups, Some(*public), false);
         }
     }
-    let subnets =
-        picture.subnets.iter().map(|(id, it)| Subnet { id: id.clone(), way_out: it.way_out.clone() });
+    let subnets = picture.subnets.iter().map(|(id, it)| Subnet {
+        id: id.clone(),
+        vpc: it.vpc.clone(),
+        cidr: it.cidr,
+        way_out: it.way_out.clone(),
+    });
     let peers = |protocol| vec![Rule { protocol, peer: Peer::Group(REPLICATION.to_owned()) }];
     let replication = Group {
         id: REPLICATION.to_owned(),
@@ -103,5 +116,5 @@ pub(super) fn network(picture: &Picture, addresses: &Addresses) -> Network {
         egress: peers(Protocol::Tcp(3306, 3306)),
     };
     let groups = picture.groups.iter().cloned().chain([replication]).collect();
-    Network { subnets: subnets.collect(), groups, ports }
+    Network { vpcs: picture.vpcs.clone(), subnets: subnets.collect(), groups, ports }
 }

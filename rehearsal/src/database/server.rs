@@ -175,8 +175,12 @@ fn settings(spec: &DatabaseSpec, id: u32) -> String {
          gtid-domain-id = 1\n\
          binlog-format = ROW\n\
          sync-binlog = 1\n\
-         innodb-buffer-pool-size = 64M\n\
+         innodb-buffer-pool-size = 16M\n\
          innodb-log-file-size = 32M\n\
+         innodb-log-buffer-size = 2M\n\
+         key-buffer-size = 1M\n\
+         aria-pagecache-buffer-size = 1M\n\
+         table-open-cache = 200\n\
          performance-schema = 0\n\
          skip-name-resolve\n\
          max-connect-errors = 4294967295\n\

@@ -13,6 +13,9 @@ use jiff::Timestamp;
 
 use crate::metadata::Metadata;
 
+/// An instance's network and address, which only together are nobody else's.
+type Caller = (String, Ipv4Addr);
+
 /// Where every instance looks.
 pub(super) const ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 const LONGEST: u64 = 8 * 1024;
@@ -24,9 +27,9 @@ pub(super) struct Imds(Arc<Mutex<Known>>);
 
 #[derive(Default)]
 struct Known {
-    instances: BTreeMap<Ipv4Addr, Metadata>,
+    instances: BTreeMap<Caller, Metadata>,
     /// To whom a token was given, and until when it holds.
-    tokens: BTreeMap<String, (Ipv4Addr, Instant)>,
+    tokens: BTreeMap<String, (Caller, Instant)>,
     /// As long as it is broken, nobody gets an answer.
     broken: bool,
 }
@@ -45,13 +48,13 @@ struct Response {
 
 impl Imds {
     /// Describes the instance that has an address; `None` forgets it.
-    pub(super) fn set(&self, address: Ipv4Addr, it: Option<Metadata>) {
+    pub(super) fn set(&self, who: Caller, it: Option<Metadata>) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.tokens.retain(|_, (owner, _)| *owner != who);
         match it {
-            Some(it) => drop(known.instances.insert(address, it)),
-            None => drop(known.instances.remove(&address)),
+            Some(it) => drop(known.instances.insert(who, it)),
+            None => drop(known.instances.remove(&who)),
         }
-        known.tokens.retain(|_, (owner, _)| *owner != address);
     }
 
     /// Stops answering, or begins again.
@@ -59,34 +62,33 @@ impl Imds {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).broken = broken;
     }
 
-    /// Answers in the calling thread's network namespace, for ever.
-    pub(super) fn serve(&self) -> anyhow::Result<()> {
+    /// Answers for a network in the calling thread's network namespace, for ever.
+    pub(super) fn serve(&self, vpc: &str) -> anyhow::Result<()> {
         let listener = TcpListener::bind((ADDRESS, 80)).context("listening for metadata questions")?;
-        let known = self.clone();
+        let (known, vpc) = (self.clone(), vpc.to_owned());
         thread::spawn(move || {
-            while let Ok((line, from)) = listener.accept() {
-                let known = known.clone();
-                thread::spawn(move || known.converse(line, from));
+            while let Ok((line, SocketAddr::V4(from))) = listener.accept() {
+                let (known, caller) = (known.clone(), (vpc.clone(), *from.ip()));
+                thread::spawn(move || known.converse(line, &caller));
             }
         });
         Ok(())
     }
 
-    fn converse(&self, line: TcpStream, from: SocketAddr) -> anyhow::Result<()> {
-        let SocketAddr::V4(from) = from else { bail!("only IPv4 comes here") };
+    fn converse(&self, line: TcpStream, from: &Caller) -> anyhow::Result<()> {
         let hops = {
             let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             if known.broken {
                 return Ok(());
             }
-            known.instances.get(from.ip()).map_or(1, |it| it.hop_limit.max(1))
+            known.instances.get(from).map_or(1, |it| it.hop_limit.max(1))
         };
         line.set_ttl(u32::from(hops)).context("limiting the hops")?;
         line.set_read_timeout(Some(Duration::from_secs(10))).context("setting a time-out")?;
         let mut answers = line.try_clone().context("copying a socket")?;
         let mut questions = BufReader::new(line);
         while let Some(request) = read(&mut questions)? {
-            let Response { code, body, ttl } = self.answer(&request, *from.ip());
+            let Response { code, body, ttl } = self.answer(&request, from);
             let ttl = ttl.map(|it| format!("X-aws-ec2-metadata-token-ttl-seconds: {it}\r\n"));
             let head = format!(
                 "HTTP/1.1 {code} -\r\nServer: EC2ws\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n{}\r\n",
@@ -99,7 +101,7 @@ impl Imds {
         Ok(())
     }
 
-    fn answer(&self, it: &Request, from: Ipv4Addr) -> Response {
+    fn answer(&self, it: &Request, from: &Caller) -> Response {
         let refuse = |code| Response { code, body: String::new(), ttl: None };
         let header = |name: &str| it.headers.get(name).map(String::as_str);
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -114,16 +116,16 @@ impl Imds {
                 let Some(ttl) = ttl.filter(|it| (1..=LONGEST_TTL).contains(it)) else { return refuse(400) };
                 let Ok(token) = random() else { return refuse(500) };
                 known.tokens.retain(|_, (_, end)| *end > now);
-                known.tokens.insert(token.clone(), (from, now + Duration::from_secs(ttl)));
+                known.tokens.insert(token.clone(), (from.clone(), now + Duration::from_secs(ttl)));
                 Response { code: 200, body: token, ttl: Some(ttl) }
             }
             ("GET" | "HEAD", path) => {
                 let token = header("x-aws-ec2-metadata-token").and_then(|it| known.tokens.get(it));
-                let holds = token.is_some_and(|(owner, end)| *owner == from && *end > now);
+                let holds = token.is_some_and(|(owner, end)| owner == from && *end > now);
                 if !holds {
                     return refuse(401);
                 }
-                let found = known.instances.get(&from).and_then(|it| it.at(path, from, Timestamp::now()));
+                let found = known.instances.get(from).and_then(|it| it.at(path, from.1, Timestamp::now()));
                 found.map_or(refuse(404), |body| Response { code: 200, body, ttl: None })
             }
             _ => refuse(405),
@@ -162,22 +164,33 @@ fn random() -> anyhow::Result<String> {
 mod tests {
     use super::*;
 
-    const ONE: Ipv4Addr = Ipv4Addr::new(10, 1, 3, 11);
-    const TWO: Ipv4Addr = Ipv4Addr::new(10, 1, 3, 12);
+    const ONE: (&str, Ipv4Addr) = ("vpc-1", Ipv4Addr::new(10, 1, 3, 11));
+    const TWO: (&str, Ipv4Addr) = ("vpc-1", Ipv4Addr::new(10, 1, 3, 12));
+    /// The same address in another network.
+    const THREE: (&str, Ipv4Addr) = ("vpc-2", ONE.1);
 
-    fn ask(imds: &Imds, from: Ipv4Addr, method: &str, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
+    fn ask(
+        imds: &Imds,
+        from: (&str, Ipv4Addr),
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> (u16, String) {
         let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let text = format!("{method} {path} HTTP/1.1\r\n{lines}\r\n");
         let request = read(&mut text.as_bytes()).unwrap().unwrap();
-        let it = imds.answer(&request, from);
+        let it = imds.answer(&request, &(from.0.to_owned(), from.1));
         (it.code, it.body)
     }
 
     #[test]
     fn nothing_is_said_without_a_token_of_ones_own() {
         let imds = Imds::default();
-        for (address, id) in [(ONE, "i-1"), (TWO, "i-2")] {
-            imds.set(address, Some(Metadata { instance_id: id.into(), ..Metadata::default() }));
+        for ((vpc, address), id) in [(ONE, "i-1"), (TWO, "i-2"), (THREE, "i-3")] {
+            imds.set(
+                (vpc.to_owned(), address),
+                Some(Metadata { instance_id: id.into(), ..Metadata::default() }),
+            );
         }
         let ttl = "X-aws-ec2-metadata-token-ttl-seconds";
         let token = ask(&imds, ONE, "PUT", "/latest/api/token", &[(ttl, "60")]);
@@ -187,6 +200,7 @@ mod tests {
         assert_eq!(ask(&imds, ONE, "GET", id, &with), (200, "i-1".to_owned()));
         assert_eq!(ask(&imds, ONE, "GET", id, &[]).0, 401);
         assert_eq!(ask(&imds, TWO, "GET", id, &with).0, 401);
+        assert_eq!(ask(&imds, THREE, "GET", id, &with).0, 401);
         assert_eq!(ask(&imds, ONE, "GET", "/latest/user-data", &with).0, 404);
         for bad in ["", "0", "21601", "x"] {
             assert_eq!(ask(&imds, ONE, "PUT", "/latest/api/token", &[(ttl, bad)]).0, 400, "{bad}");
@@ -195,7 +209,7 @@ mod tests {
         assert_eq!(ask(&imds, ONE, "PUT", "/latest/api/token", &forwarded).0, 403);
         assert_eq!(ask(&imds, ONE, "POST", id, &with).0, 405);
         // A new description makes old tokens void, and the forgotten know nothing.
-        imds.set(ONE, None);
+        imds.set((ONE.0.to_owned(), ONE.1), None);
         assert_eq!(ask(&imds, ONE, "GET", id, &with).0, 401);
     }
 }

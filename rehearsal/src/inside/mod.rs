@@ -5,9 +5,12 @@ mod imds;
 pub(crate) mod launch;
 pub(crate) mod names;
 pub(crate) mod network;
+mod outage;
+mod places;
 mod rights;
 mod rootfs;
 pub(crate) mod router;
+mod run;
 mod serve;
 mod supervise;
 
@@ -58,9 +61,7 @@ fn prepare() -> anyhow::Result<()> {
     // SAFETY: no handler of ours runs.
     unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) }.context("ignoring SIGPIPE")?;
     private_mounts()?;
-    nix::unistd::sethostname("region").context("naming the region")?;
-    network::prepare_router()?;
-    router::connect_internet()
+    nix::unistd::sethostname("region").context("naming the region")
 }
 
 /// From here on nothing that is mounted shows outside, and all of it goes with the last process.
@@ -81,7 +82,7 @@ fn private_mounts() -> anyhow::Result<()> {
     )?;
     fs::create_dir_all(network::NAMESPACES).context("making a place for network namespaces")?;
     let names = "/run/lamp-resolv.conf";
-    fs::write(names, format!("nameserver {}\n", network::ROUTER)).context("writing resolv.conf")?;
+    fs::write(names, format!("nameserver {}\n", router::RESOLVER)).context("writing resolv.conf")?;
     match resolver {
         None => bind(Path::new(names), Path::new("/etc/resolv.conf")),
         Some(link) => {

@@ -1,4 +1,4 @@
-//! The region's network: one router, and a namespace per place at the end of its own cable.
+//! Cables: a network namespace per place, at the end of its own cable to a router.
 //!
 //! There is no bridge: every packet, also between neighbours, is routed, so that one place can filter it.
 
@@ -9,48 +9,33 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
+use ipnet::Ipv4Net;
 use nix::sched::{CloneFlags, unshare};
 
-/// The router's own address, where names and packages are served.
-pub(crate) const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 2);
 /// Where namespaces have names, as `ip netns` has it.
 pub(crate) const NAMESPACES: &str = "/run/netns";
 
-/// Makes this process's network namespace the router.
-pub(super) fn prepare_router() -> anyhow::Result<()> {
-    for (name, value) in [
-        ("ip_forward", "1"),
-        ("conf/all/rp_filter", "0"),
-        ("conf/default/rp_filter", "0"),
-        ("conf/all/send_redirects", "0"),
-        ("conf/default/send_redirects", "0"),
-    ] {
-        sysctl(name, value)?;
-    }
-    // Like AWS: what is nobody's address gets no answer at all.
-    ip(&format!(
-        "link set lo up\naddr add {ROUTER}/32 dev lo\naddr add {}/32 dev lo\nroute add blackhole 10.1.0.0/16\n",
-        super::imds::ADDRESS
-    ))
-}
-
-/// A network namespace with a name and one interface, `ens5`.
-pub(super) fn add(name: &str, number: u32, address: Ipv4Addr) -> anyhow::Result<()> {
+/// Makes a network namespace with a name and one interface, `ens5`. Runs in the router's namespace.
+pub(super) fn add(name: &str, number: u32, address: Ipv4Addr, subnet: Ipv4Net) -> anyhow::Result<()> {
     let path = make(name)?;
-    let gateway = gateway(address);
+    let gateway = nth(subnet, 1);
     let port = port(number);
     let mac = crate::metadata::mac(address);
-    ip(&format!("link add {port} type veth peer name ens5 address {mac} netns {name}\n"))?;
-    sysctl(&format!("conf/{port}/proxy_arp"), "1")?;
-    sysctl(&format!("neigh/{port}/proxy_delay"), "0")?;
+    let prefix = subnet.prefix_len();
     ip(&format!(
-        "addr replace {gateway}/32 dev lo\nlink set {port} up\nroute replace {address}/32 dev {port}\n"
-    ))?;
-    super::within(&path, || {
-        ip(&format!(
-            "link set lo up\naddr add {address}/24 dev ens5\nlink set ens5 up\nroute add default via {gateway}\n"
-        ))
+        "link add {port} type veth peer name ens5 address {mac} netns {name}\n\
+         addr replace {gateway}/32 dev lo\nlink set {port} up\nroute replace {address}/32 dev {port}\n"
+    ))
+    .and_then(|()| {
+        super::within(&path, || {
+            // Neighbours, too, are reached through the gateway: there is no wire between them.
+            ip(&format!(
+                "link set lo up\naddr add {address}/{prefix} dev ens5 noprefixroute\nlink set ens5 up\n\
+                 route add {gateway} dev ens5 scope link\nroute add default via {gateway} dev ens5\n"
+            ))
+        })
     })
+    .inspect_err(|_| remove(name))
 }
 
 /// Takes a namespace away; its cable goes with it.
@@ -78,10 +63,10 @@ pub(super) fn path(name: &str) -> PathBuf {
     Path::new(NAMESPACES).join(name)
 }
 
-/// The first address of the /24 that an address lies in.
-pub(super) fn gateway(address: Ipv4Addr) -> Ipv4Addr {
-    let [a, b, c, _] = address.octets();
-    Ipv4Addr::new(a, b, c, 1)
+/// An address of a block; its last one if there are not so many.
+pub(super) fn nth(block: Ipv4Net, number: u32) -> Ipv4Addr {
+    let last = u32::from(block.broadcast());
+    Ipv4Addr::from(u32::from(block.network()).saturating_add(number).min(last))
 }
 
 /// The router's end of a cable.

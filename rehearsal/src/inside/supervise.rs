@@ -28,8 +28,6 @@ const SYSTEMD_REBOOT: i32 = 5;
 
 pub(super) struct Instance {
     pub(super) spec: InstanceSpec,
-    /// Its cable's number at the router.
-    pub(super) number: u32,
     dir: PathBuf,
     cgroups: Cgroups,
     rootless: bool,
@@ -41,7 +39,6 @@ impl Instance {
     /// Mounts its root; nothing runs yet.
     pub(super) fn create(
         spec: InstanceSpec,
-        number: u32,
         dir: PathBuf,
         cgroups: Cgroups,
         rootless: bool,
@@ -56,7 +53,7 @@ impl Instance {
         let layers: Vec<String> = spec.layers.iter().map(|it| it.display().to_string()).collect();
         let (up, work) = (dir.join("up"), dir.join("work"));
         // Volatile: what an instance wrote need not outlive a power cut of the machine below.
-        let trust = if rootless { "userxattr" } else { "volatile" };
+        let trust = if rootless { "volatile,userxattr" } else { "volatile" };
         let options = format!(
             "lowerdir={},upperdir={},workdir={},{trust}",
             layers.join(":"),
@@ -66,7 +63,7 @@ impl Instance {
         mount(Some("overlay"), &dir.join("root"), Some("overlay"), MsFlags::MS_NODEV, Some(options.as_str()))
             .with_context(|| format!("mounting {}: {options}", spec.name))?;
         let state = Mutex::new(State { phase: Phase::Created, boots: 0, pid: None, cpu: Duration::ZERO });
-        Ok(Instance { spec, number, dir, cgroups, rootless, state, changed: Condvar::new() })
+        Ok(Instance { spec, dir, cgroups, rootless, state, changed: Condvar::new() })
     }
 
     pub(super) fn root(&self) -> PathBuf {
@@ -245,11 +242,14 @@ impl Instance {
     }
 
     /// Ends it and removes all it had, but for its layer if somebody wants it.
-    pub(super) fn remove(&self, layer: Option<&Path>) -> anyhow::Result<()> {
+    pub(super) fn remove(
+        &self,
+        layer: Option<&Path>,
+        unplug: impl FnOnce() -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         self.signal(Signal::Kill)?;
         umount2(&self.root(), MntFlags::MNT_DETACH).context("unmounting an instance")?;
-        network::unplug(self.number)?;
-        network::remove(&self.spec.name);
+        unplug()?;
         self.cgroups.remove();
         if let Some(layer) = layer {
             fs::rename(self.dir.join("up"), layer)

@@ -9,13 +9,15 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use anyhow::Context;
+use ipnet::Ipv4Net;
 
 use super::clients::Clients;
-use crate::vpc::{Group, WayOut};
+use crate::vpc::{Group, Vpc, WayOut};
 pub(super) use balancers::BalancerPlan;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Picture {
+    pub(super) vpcs: Vec<Vpc>,
     pub(super) subnets: BTreeMap<String, SubnetPlan>,
     pub(super) groups: Vec<Group>,
     pub(super) machines: BTreeMap<String, MachinePlan>,
@@ -32,8 +34,7 @@ pub(super) struct Picture {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct SubnetPlan {
-    /// The first address of its block.
-    pub(super) base: Ipv4Addr,
+    pub(super) cidr: Ipv4Net,
     pub(super) zone: String,
     pub(super) vpc: String,
     pub(super) way_out: WayOut,

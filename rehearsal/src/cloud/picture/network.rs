@@ -4,26 +4,25 @@ use anyhow::Context;
 
 use super::{Picture, SubnetPlan};
 use crate::cloud::clients::Clients;
-use crate::vpc::{Group, Peer, Protocol, Rule, WayOut};
+use crate::vpc::{Group, Peer, Protocol, Rule, Vpc, WayOut};
 
 impl Picture {
     pub(super) async fn read_network(&mut self, aws: &Clients) -> anyhow::Result<()> {
-        let (subnets, tables, groups, gateways, addresses) = tokio::try_join!(
+        let (vpcs, subnets, tables, groups, gateways, addresses) = tokio::try_join!(
+            async { aws.ec2.describe_vpcs().send().await.context("networks") },
             async { aws.ec2.describe_subnets().send().await.context("subnets") },
             async { aws.ec2.describe_route_tables().send().await.context("route tables") },
             async { aws.ec2.describe_security_groups().send().await.context("security groups") },
             async { aws.ec2.describe_nat_gateways().send().await.context("NAT gateways") },
             async { aws.ec2.describe_addresses().send().await.context("addresses") },
         )?;
+        let block = |it: &aws_sdk_ec2::types::Vpc| {
+            Some(Vpc { id: it.vpc_id()?.to_owned(), cidr: it.cidr_block()?.parse().ok()? })
+        };
+        self.vpcs = vpcs.vpcs().iter().filter_map(block).collect();
         for table in subnets.subnets() {
             let (Some(id), Some(vpc)) = (table.subnet_id(), table.vpc_id()) else { continue };
-            // The default VPC that every account begins with is not part of any stack.
-            if table.default_for_az() == Some(true) {
-                continue;
-            }
-            let Some(base) = table.cidr_block().and_then(|it| it.split('/').next()?.parse().ok()) else {
-                continue;
-            };
+            let Some(cidr) = table.cidr_block().and_then(|it| it.parse().ok()) else { continue };
             let mine = tables
                 .route_tables()
                 .iter()
@@ -41,7 +40,7 @@ impl Picture {
                 _ => WayOut::Nowhere,
             };
             let zone = table.availability_zone().unwrap_or_default().to_owned();
-            self.subnets.insert(id.to_owned(), SubnetPlan { base, zone, vpc: vpc.to_owned(), way_out });
+            self.subnets.insert(id.to_owned(), SubnetPlan { cidr, zone, vpc: vpc.to_owned(), way_out });
         }
         self.groups = groups.security_groups().iter().map(group).collect();
         for it in gateways.nat_gateways() {

@@ -21,6 +21,6 @@ mod share;
 mod tracking;
 mod watch;
 
-pub(super) use api::{Refusal, answer};
+pub(super) use api::answer;
 pub(super) use group::Scaling;
 pub(super) use keeper::Keeper;

@@ -49,7 +49,7 @@ pub(super) fn create(all: &mut Scaling, call: &Call, facts: &Facts, now: Timesta
     let name = ask::needed(call, "AutoScalingGroupName")?;
     if all.groups.contains_key(name) {
         let words = "AutoScalingGroup by this name already exists - A group with the name";
-        return Err(Refusal("AlreadyExists", format!("{words} {name} already exists")));
+        return Err(Refusal::new("AlreadyExists", format!("{words} {name} already exists")));
     }
     if facts.template.is_none() {
         return Err(invalid("Valid requests must contain the LaunchTemplate parameter here."));
@@ -149,7 +149,7 @@ pub(super) fn delete(all: &mut Scaling, call: &Call, now: Timestamp) -> Answer {
     if !is_empty && ask::flag(call, "ForceDelete") != Some(true) {
         let words = "You cannot delete an AutoScalingGroup while there are instances or pending Spot instance \
                      request(s) still in the group.";
-        return Err(Refusal("ResourceInUse", words.to_owned()));
+        return Err(Refusal::new("ResourceInUse", words.to_owned()));
     }
     it.want(0, |from, _| cause::deleted(now, from));
     (it.min, it.max, it.is_going) = (0, 0, true);
@@ -182,7 +182,7 @@ pub(super) fn check_cooldown(it: &Group, seconds: u32, pace: Pace, now: Timestam
         return Ok(());
     }
     let words = format!("Scaling activity is in progress and blocked by Cooldown for group {}", it.name);
-    Err(Refusal("ScalingActivityInProgress", words))
+    Err(Refusal::new("ScalingActivityInProgress", words))
 }
 
 pub(super) fn attach(all: &mut Scaling, call: &Call) -> Answer {

@@ -86,7 +86,7 @@ pub(super) fn refresh(all: &mut Scaling, call: &Call, facts: &Facts, now: Timest
     if it.refreshing().is_some() {
         let words =
             "An Instance Refresh is already in progress and blocks the execution of this Instance Refresh.";
-        return Err(Refusal("InstanceRefreshInProgress", words.to_owned()));
+        return Err(Refusal::new("InstanceRefreshInProgress", words.to_owned()));
     }
     let matches = |id: &String| {
         let member = it.members.get(id);
@@ -117,7 +117,7 @@ pub(super) fn cancel(all: &mut Scaling, call: &Call, now: Timestamp) -> Answer {
     let Some(last) = it.refreshes.last_mut().filter(|it| it.state == State::InProgress) else {
         let words =
             format!("No in progress or pending Instance Refresh found for Auto Scaling group {}", it.name);
-        return Err(Refusal("ActiveInstanceRefreshNotFound", words));
+        return Err(Refusal::new("ActiveInstanceRefreshNotFound", words));
     };
     (last.state, last.end) = (State::Cancelled, Some(now));
     Ok(Xml::new().text("InstanceRefreshId", &last.id))

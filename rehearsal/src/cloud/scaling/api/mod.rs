@@ -15,17 +15,14 @@ use jiff::Timestamp;
 use super::group::{Group, Place, Scaling, Template};
 use crate::cloud::call::Call;
 use crate::cloud::clients::Clients;
+use crate::cloud::refusal::Refusal;
 use crate::cloud::shared::Shared;
 use xml::Xml;
-
-/// A call that AWS would refuse: code and words.
-#[derive(Debug, PartialEq, Eq)]
-pub(in crate::cloud) struct Refusal(pub(in crate::cloud) &'static str, pub(in crate::cloud) String);
 
 type Answer = Result<Xml, Refusal>;
 
 fn invalid(words: impl Into<String>) -> Refusal {
-    Refusal("ValidationError", words.into())
+    Refusal::new("ValidationError", words.into())
 }
 
 /// What has to be looked up before a call can be answered.
@@ -79,7 +76,7 @@ fn at_once(all: &mut Scaling, call: &Call, facts: &Facts, now: Timestamp) -> Ans
         // Nobody can make one, so there is none.
         "DescribeLifecycleHooks" => Ok(Xml::empty_list("LifecycleHooks")),
         "DescribeScheduledActions" => Ok(Xml::empty_list("ScheduledUpdateGroupActions")),
-        other => Err(Refusal("InvalidAction", format!("the rehearsal's Auto Scaling knows no {other}"))),
+        other => Err(Refusal::new("InvalidAction", format!("the rehearsal's Auto Scaling knows no {other}"))),
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn activities(all: &mut Scaling, call: &Call) -> Answer {
     let from: usize = match ask::text(call, "NextToken") {
         Some(token) => token
             .parse()
-            .map_err(|_| Refusal("InvalidNextToken", format!("{token:?} is no token of a page")))?,
+            .map_err(|_| Refusal::new("InvalidNextToken", format!("{token:?} is no token of a page")))?,
         None => 0,
     };
     let size = ask::number(call, "MaxRecords")?.unwrap_or(PAGE) as usize;

@@ -21,7 +21,7 @@ use crate::cloud::shared::Shared;
 const CPU: &str = "ASGAverageCPUUtilization";
 
 fn failed(err: &anyhow::Error) -> Refusal {
-    Refusal("ServiceUnavailable", format!("{err:#}"))
+    Refusal::new("ServiceUnavailable", format!("{err:#}"))
 }
 
 pub(super) async fn put(shared: &Shared, aws: &Clients, call: &Call, facts: &Facts) -> Answer {

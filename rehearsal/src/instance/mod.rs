@@ -1,24 +1,22 @@
 //! An instance from outside: a machine that can be started, used, broken and thrown away.
 
+mod shell;
+
 use std::fs;
 use std::net::Ipv4Addr;
-use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use crate::command::{self, Output, order};
 use crate::image::Image;
 use crate::metadata::Metadata;
 use crate::region::Region;
-use crate::wire::{Answer, Ask, Phase, Place, Signal, State};
+use crate::wire::{Answer, Ask, Phase, Signal, State};
 
 /// How long a boot may take on a busy machine.
 const BOOT: Duration = Duration::from_secs(180);
-/// How long a command may take unless said otherwise.
-const COMMAND: Duration = Duration::from_secs(300);
 
 /// A machine in a region.
 #[derive(Clone)]
@@ -52,7 +50,7 @@ impl Instance {
     /// # Errors
     /// If the region is gone.
     pub fn describe(&self, it: Metadata) -> anyhow::Result<()> {
-        self.region.ask(Ask::Metadata { address: self.address, it: Some(Box::new(it)) }).map(drop)
+        self.region.ask(Ask::Metadata { name: self.name.clone(), it: Some(Box::new(it)) }).map(drop)
     }
 
     /// What it is doing.
@@ -136,81 +134,6 @@ impl Instance {
         self.exec(&["sh", "-c", script]).map(|it| it.stdout).unwrap_or_default()
     }
 
-    /// Runs a command as root and waits for its end, at most five minutes.
-    ///
-    /// # Errors
-    /// If it cannot be started or does not end; not if it ends badly, which [`Output`] says.
-    pub fn exec(&self, argv: &[&str]) -> anyhow::Result<Output> {
-        self.exec_for(COMMAND, argv)
-    }
-
-    /// As [`Instance::exec`] with other patience; what takes longer is killed.
-    ///
-    /// # Errors
-    /// As [`Instance::exec`].
-    pub fn exec_for(&self, patience: Duration, argv: &[&str]) -> anyhow::Result<Output> {
-        command::run(&self.region, &self.place(), order(argv, &[]), &[], patience)
-    }
-
-    /// As [`Instance::exec`] with something to read on standard input.
-    ///
-    /// # Errors
-    /// As [`Instance::exec`].
-    pub fn pipe(&self, argv: &[&str], input: &[u8]) -> anyhow::Result<Output> {
-        command::run(&self.region, &self.place(), order(argv, &[]), input, COMMAND)
-    }
-
-    /// Runs a shell script and returns what it printed.
-    ///
-    /// # Errors
-    /// As [`Instance::exec`], and if it ends with another code than 0.
-    pub fn sh(&self, script: &str) -> anyhow::Result<String> {
-        self.feed(script, &[])
-    }
-
-    /// The same with something to read on standard input.
-    fn feed(&self, script: &str, input: &[u8]) -> anyhow::Result<String> {
-        let order = order(&["sh", "-euc", script], &[]);
-        let said = command::run(&self.region, &self.place(), order, input, COMMAND)?;
-        if !said.success() {
-            let name = &self.name;
-            bail!("`{script}` ended with {} on {name}: {}{}", said.code, said.stdout, said.stderr);
-        }
-        Ok(said.stdout)
-    }
-
-    fn place(&self) -> Place {
-        Place::Named(self.name.clone())
-    }
-
-    /// Writes a file, its directories included, whether the instance runs or not.
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    pub fn put(&self, path: &str, content: &[u8], mode: u32) -> anyhow::Result<()> {
-        if self.phase()? == Phase::Running {
-            let path = quoted(path);
-            let script = format!(
-                "mkdir -p \"$(dirname {path})\"; cat > {path}.new; chmod {mode:o} {path}.new; mv {path}.new {path}"
-            );
-            return self.feed(&script, content).map(drop);
-        }
-        let file = nix::sys::memfd::memfd_create("file", nix::sys::memfd::MFdFlags::MFD_CLOEXEC);
-        let mut file = fs::File::from(file.context("making a file in memory")?);
-        std::io::Write::write_all(&mut file, content).context("making a file in memory")?;
-        std::io::Seek::rewind(&mut file).context("making a file in memory")?;
-        let ask = Ask::Put { name: self.name.clone(), path: path.to_owned(), mode };
-        self.region.ask_with(&ask, file.as_raw_fd()).map(drop)
-    }
-
-    /// Reads a text file of a running instance.
-    ///
-    /// # Errors
-    /// If there is none.
-    pub fn read(&self, path: &str) -> anyhow::Result<String> {
-        self.feed(&format!("cat {}", quoted(path)), &[])
-    }
-
     /// What it has written to its console since it was made.
     ///
     /// # Errors
@@ -263,7 +186,7 @@ impl Instance {
     /// # Errors
     /// If it was terminated already.
     pub fn terminate(self) -> anyhow::Result<()> {
-        self.region.ask(Ask::Metadata { address: self.address, it: None })?;
+        self.region.ask(Ask::Metadata { name: self.name.clone(), it: None })?;
         self.region.ask(Ask::Remove { name: self.name, layer: None }).map(drop)
     }
 
@@ -292,9 +215,4 @@ impl Instance {
         let layers = std::iter::once(layer).chain(self.layers).collect();
         Ok(Image::of_layers(layers))
     }
-}
-
-/// A word for the shell.
-fn quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', r"'\''"))
 }

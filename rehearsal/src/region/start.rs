@@ -1,0 +1,137 @@
+//! How a region begins, and how the remains of those go that were killed with everybody who would have cleaned up.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+
+use anyhow::{Context, bail};
+use nix::fcntl::Flock;
+use nix::unistd::geteuid;
+
+use super::{Inner, Region};
+use crate::keeper::{self, Charge};
+use crate::packages::Mirrors;
+use crate::roles::Role;
+use crate::state::State;
+
+/// Held by whoever starts a region, until its keeper has its own lock.
+const STARTING: &str = "starting";
+
+impl Region {
+    /// Starts a region whose files lie below [`State::from_env`].
+    ///
+    /// # Errors
+    /// In words what the machine lacks; [`crate::doctor`] knows more.
+    pub fn start() -> anyhow::Result<Region> {
+        Region::start_in(State::from_env())
+    }
+
+    /// Starts a region whose files lie below the given directory.
+    ///
+    /// # Errors
+    /// As [`Region::start`].
+    pub fn start_in(state: State) -> anyhow::Result<Region> {
+        let regions = state.regions()?;
+        sweep(&regions);
+        // Held until the keeper has a lock of its own.
+        let (id, starting) = reserve(&regions)?;
+        let dir = regions.join(&id);
+        fs::create_dir_all(dir.join("efs")).with_context(|| format!("making {}", dir.display()))?;
+        let charge = Charge {
+            dir: dir.clone(),
+            id,
+            package_cache: state.packages()?,
+            mirrors: Mirrors::of_this_machine(),
+            rootless: rootless(),
+        };
+        let (ours, theirs) = UnixStream::pair().context("making a line to the region")?;
+        let log = dir.join("region.log");
+        let stderr = fs::File::create(&log).with_context(|| format!("creating {}", log.display()))?;
+        let keeper = Role::Keeper(charge.clone())
+            .command_with_a_control_group(charge.rootless)?
+            .stdin(OwnedFd::from(theirs))
+            .stdout(stderr.try_clone().context("opening the region's log")?)
+            .stderr(stderr)
+            .spawn()
+            .context("starting the region's keeper")?;
+        let waiting = ours.try_clone().context("copying the line to the region")?;
+        let region = Region(Arc::new(Inner {
+            charge,
+            state,
+            keeper_pid: keeper.id(),
+            keeper: Mutex::new(keeper),
+            line: Mutex::new(Some(ours)),
+            next: AtomicU32::new(11),
+        }));
+        region.wait_until_ready(waiting, &log)?;
+        drop(starting);
+        Ok(region)
+    }
+
+    fn wait_until_ready(&self, line: UnixStream, log: &Path) -> anyhow::Result<()> {
+        let mut said = String::new();
+        BufReader::new(&line).read_line(&mut said).context("listening to the region")?;
+        if said == "ready\n" {
+            return Ok(());
+        }
+        let mut rest = String::new();
+        let _ = (&line).read_to_string(&mut rest);
+        let log = fs::read_to_string(log).unwrap_or_default();
+        bail!("the region did not start: {}", [said, rest, log].concat().trim());
+    }
+}
+
+/// Eight characters that no other region of this machine has.
+fn new_id() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let mix = (now.as_nanos() as u64 ^ (u64::from(std::process::id()) << 32))
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        .wrapping_add(u64::from(count));
+    format!("{:08x}", (mix >> 32) ^ (mix & 0xffff_ffff))
+}
+
+/// A directory of our own, with the lock that says somebody is still at work in it.
+fn reserve(regions: &Path) -> anyhow::Result<(String, Flock<File>)> {
+    let mut tries = 0;
+    loop {
+        let id = new_id();
+        let dir = regions.join(&id);
+        fs::create_dir(&dir).with_context(|| format!("making {}", dir.display()))?;
+        // Another program that starts at this very moment may have taken the empty directory for a dead region's.
+        match keeper::lock(&dir, STARTING) {
+            Ok(lock) => return Ok((id, lock)),
+            Err(err) if tries > 3 => return Err(err),
+            Err(_) => tries += 1,
+        }
+    }
+}
+
+/// Removes what regions left behind whose keeper was killed as well, whether they had begun or not.
+fn sweep(regions: &Path) {
+    let dirs = fs::read_dir(regions).into_iter().flatten().flatten().map(|it| it.path());
+    let is_dead = |it: &PathBuf| keeper::lock(it, STARTING).is_ok() && keeper::lock(it, keeper::LOCK).is_ok();
+    for dir in dirs.filter(|it| it.is_dir()).filter(is_dead) {
+        clean_up(&dir);
+    }
+}
+
+/// Removes files and control groups of a region, unless its keeper lives.
+pub(super) fn clean_up(dir: &Path) {
+    let role = Role::Sweep(keeper::Remains { dir: dir.to_owned(), rootless: rootless() });
+    if let Ok(mut command) = role.command() {
+        let _ = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    }
+}
+
+/// Whether it takes a user namespace to be root.
+fn rootless() -> bool {
+    !geteuid().is_root()
+}

@@ -1,0 +1,40 @@
+//! The front door: what AWS would answer, refuse and take its time for, and what can be made to go wrong.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+mod aws;
+mod commands;
+
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use aws::Aws;
+use rehearsal::{Cloud, Options};
+
+/// One cloud for all tests: each keeps to what it made itself. It ends with the program.
+static CLOUD: LazyLock<Cloud> = LazyLock::new(|| Cloud::start(Options::default()).unwrap());
+
+fn aws() -> Aws {
+    Aws::new(&CLOUD.endpoint())
+}
+
+/// Runs a test's calls.
+fn block_on<F: Future>(it: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(it)
+}
+
+/// Asks again and again until the answer is right; generous, since machines are slow and shared.
+async fn until<T, F: Future<Output = Option<T>>>(what: &str, ask: impl Fn() -> F) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(it) = ask().await {
+            return it;
+        }
+        assert!(
+            began.elapsed() < Duration::from_secs(180),
+            "waited 3 minutes until {what}: {:#?}",
+            CLOUD.status()
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
