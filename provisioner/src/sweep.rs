@@ -2,6 +2,7 @@
 //! shares no reading code with the kinds, so that a mistake there cannot hide here.
 
 mod ec2;
+mod rds;
 
 use std::collections::BTreeSet;
 
@@ -34,7 +35,7 @@ pub async fn sweep(c: &Config, aws: &Aws, vpc: Option<&str>) -> aws::Result<Vec<
         balancers(aws, vpc).boxed_local(),
         scaling(c, aws).boxed_local(),
         alarms(c, aws).boxed_local(),
-        databases(c, aws).boxed_local(),
+        rds::databases(c, aws).boxed_local(),
         logs(c, aws).boxed_local(),
         files(aws).boxed_local(),
         roles(c, aws).boxed_local(),
@@ -53,6 +54,15 @@ pub async fn sweep(c: &Config, aws: &Aws, vpc: Option<&str>) -> aws::Result<Vec<
 const TAGGED: &str = "carries the stack's tag";
 const NAMED: &str = "bears a name of the stack's";
 const INSIDE: &str = "lies in the stack's VPC";
+/// What stays because somebody wanted it.
+const ASKED_FOR: &str = "a final snapshot was asked for; it costs money until you delete it";
+
+impl Leftover {
+    /// Whether it stays because somebody wanted it.
+    pub fn was_asked_for(&self) -> bool {
+        self.why == ASKED_FOR
+    }
+}
 
 fn leftover(service: &'static str, id: impl Into<String>, why: &'static str) -> Leftover {
     Leftover { service, id: id.into(), why }
@@ -119,28 +129,6 @@ async fn alarms(c: &Config, aws: &Aws) -> aws::Result<Vec<Leftover>> {
         .collect())
 }
 
-async fn databases(c: &Config, aws: &Aws) -> aws::Result<Vec<Leftover>> {
-    let mut left = Vec::new();
-    let mut pages = aws.rds.describe_db_instances().into_paginator().items().send();
-    while let Some(it) = pages.try_next().await? {
-        let id = it.db_instance_identifier().unwrap_or_default();
-        if aws.is_ours(&Aws::from_rds(it.tag_list())) {
-            left.push(leftover("rds", format!("instance {id}"), TAGGED));
-        }
-    }
-    let subnets =
-        aws.rds.describe_db_subnet_groups().db_subnet_group_name(&c.names.database_subnets).send().await;
-    if found(subnets.map(|it| !it.db_subnet_groups().is_empty()))? {
-        left.push(leftover("rds", format!("subnet group {}", c.names.database_subnets), NAMED));
-    }
-    let parameters =
-        aws.rds.describe_db_parameter_groups().db_parameter_group_name(&c.names.database_parameters);
-    if found(parameters.send().await.map(|it| !it.db_parameter_groups().is_empty()))? {
-        left.push(leftover("rds", format!("parameter group {}", c.names.database_parameters), NAMED));
-    }
-    Ok(left)
-}
-
 async fn logs(c: &Config, aws: &Aws) -> aws::Result<Vec<Leftover>> {
     let mut left = Vec::new();
     for id in [&c.names.database, &c.names.replica] {
@@ -197,8 +185,12 @@ async fn buckets(c: &Config, aws: &Aws, account: &str) -> aws::Result<Vec<Leftov
     for (region, name) in
         [(&aws.region, c.artefact_bucket(account)), (&c.site.region, c.site_bucket(account))]
     {
-        if found(aws.s3_in(region).head_bucket().bucket(&name).send().await.map(|_| true))? {
-            left.push(leftover("s3", name, NAMED));
+        match aws.s3_in(region).head_bucket().bucket(&name).send().await.map_err(aws::Error::from) {
+            Ok(_) => left.push(leftover("s3", name, NAMED)),
+            Err(err) if err.is_missing() => (),
+            // S3 says so of another account's bucket: the name may be the operator's choice, and taken by somebody else.
+            Err(err) if err.is_forbidden() && Some(&name) == c.site.bucket.as_ref() => (),
+            Err(err) => return Err(err),
         }
     }
     Ok(left)

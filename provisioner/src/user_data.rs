@@ -1,5 +1,7 @@
 //! The text that a new host runs once: `systemd/user-data.sh` with its few values filled in.
 
+use anyhow::bail;
+
 use crate::engine::Value;
 
 /// Which agent a host fetches, from where, and whom it serves.
@@ -18,18 +20,34 @@ pub struct Agent<'a> {
 
 const TEMPLATE: &str = include_str!("../../systemd/user-data.sh");
 
-/// The script. EC2 takes 16 KiB; this is a quarter of that, plus the certificates.
-pub fn script(agent: &Agent<'_>) -> Value {
+/// How much EC2 takes, before it is encoded.
+const LONGEST: usize = 16 * 1024;
+/// Length of a SHA-256 sum in hexadecimal, which may not be known yet.
+const SUM: usize = 64;
+
+/// The script: a quarter of what EC2 takes, plus the certificates.
+///
+/// # Errors
+/// The certificates are too many.
+pub fn script(agent: &Agent<'_>) -> anyhow::Result<Value> {
     let text = TEMPLATE
         .replace("@STACK@", &quoted(agent.stack))
         .replace("@REGION@", &quoted(agent.region))
         .replace("@BUCKET@", &quoted(agent.bucket))
         .replace("@ENDPOINT@", &quoted(agent.endpoint.unwrap_or_default()))
         .replace("@CA@", &quoted(agent.ca.unwrap_or_default().trim_end()));
-    match text.split_once("@SHA256@") {
+    let length = text.len() + SUM;
+    if LONGEST < length {
+        bail!(
+            "the hosts' first script would be {length} bytes long, of which the certificates of AWS_CA_BUNDLE are {}, and EC2 takes {LONGEST}: \
+             name a file there that holds the endpoint's own CA and no other",
+            agent.ca.unwrap_or_default().len()
+        );
+    }
+    Ok(match text.split_once("@SHA256@") {
         Some((before, after)) => Value::Join(vec![before.into(), agent.sha256.clone(), after.into()]),
         None => text.into(),
-    }
+    })
 }
 
 /// For a place between single quotes.
@@ -59,7 +77,7 @@ mod tests {
             endpoint: Some("http://10.0.0.1/'; reboot; '"),
             ca: None,
         };
-        let script = text(&script(&agent));
+        let script = text(&script(&agent).unwrap());
         assert!(script.contains("\nstack='lab-vpc'\n"));
         assert!(script.contains("\nsha256='ab12'\n"));
         assert!(script.contains(r"endpoint='http://10.0.0.1/'\''; reboot; '\'''"));
@@ -67,5 +85,20 @@ mod tests {
             assert!(!script.contains(left), "{left}");
         }
         assert!(script.len() < 8 * 1024);
+    }
+
+    #[test]
+    fn more_certificates_than_a_script_can_carry_are_refused_with_the_way_out() {
+        let many = "x".repeat(16 * 1024);
+        let agent = Agent {
+            stack: "lab-vpc",
+            region: "ap-northeast-2",
+            bucket: "artefacts",
+            sha256: "ab12".into(),
+            endpoint: Some("https://127.0.0.1:4566"),
+            ca: Some(&many),
+        };
+        let why = script(&agent).unwrap_err().to_string();
+        assert!(why.contains("16384") && why.contains("endpoint's own CA"), "{why}");
     }
 }

@@ -69,6 +69,7 @@ impl Host {
             endpoint: Some(&self.address),
             ca: None,
         });
+        let script = script.unwrap();
         let at = |name: &str| self.path(name).to_string_lossy().into_owned();
         text(&script)
             .replace("/usr/local/bin/lampd", &at("lampd"))

@@ -19,6 +19,9 @@ pub struct Finding {
 /// Programs that a region runs, and the Debian package of each.
 const PROGRAMS: [(&str, &str); 3] = [("ip", "iproute2"), ("nft", "nftables"), ("mmdebstrap", "mmdebstrap")];
 
+/// Programs without which only a command of the operator's does not work.
+const HANDY: [(&str, &str); 2] = [("curl", "curl"), ("ssh", "openssh-client")];
+
 /// Looks at everything that a region needs.
 pub fn doctor() -> Vec<Finding> {
     let mut all = vec![
@@ -28,6 +31,7 @@ pub fn doctor() -> Vec<Finding> {
         Finding { what: "privileges", result: privileges(geteuid()) },
     ];
     all.extend(PROGRAMS.map(|(what, package)| Finding { what, result: program(what, package) }));
+    all.push(Finding { what: "control plane", result: control_plane(&crate::Options::default().moto) });
     all
 }
 
@@ -44,6 +48,19 @@ fn control_groups() -> Result<String, String> {
         "{dir} is not this user's, and no systemd gives us another; log in by systemd, or have root make one below \
          it, `chown` it and its cgroup.* files, and start your shell in it"
     ))
+}
+
+/// Looks at what the operator's commands need besides.
+pub(crate) fn handy() -> Vec<Finding> {
+    HANDY.map(|(what, package)| Finding { what, result: program(what, package) }).into()
+}
+
+fn control_plane(venv: &Path) -> Result<String, String> {
+    let program = venv.join("bin/moto_server");
+    match program.exists() {
+        true => Ok(program.display().to_string()),
+        false => Err(format!("{} is not there; `scripts/setup` installs moto", program.display())),
+    }
 }
 
 fn namespaces() -> Result<String, String> {
@@ -109,6 +126,12 @@ mod tests {
             Err("not installed; `apt-get install nothing` brings it".into())
         );
         assert_eq!(filesystem("no-such-fs").map_err(|it| it.contains("modprobe no-such-fs")), Err(true));
+    }
+
+    #[test]
+    fn a_missing_control_plane_is_told_with_the_command_that_brings_it() {
+        let said = control_plane(Path::new("/no/such/folder")).unwrap_err();
+        assert!(said.contains("/no/such/folder/bin/moto_server") && said.contains("scripts/setup"), "{said}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod operator;
 #[path = "rehearsal/traces.rs"]
 mod traces;
 
-use operator::{Operator, get};
+use operator::{Operator, get, headers};
 
 /// As the lab's table, through the host's own `dbinfo.inc`.
 const SEED: &str = r#"include "/etc/lamp/php/dbinfo.inc"; mysqli_report(MYSQLI_REPORT_ERROR | MYSQLI_REPORT_STRICT);
@@ -48,6 +48,10 @@ fn the_whole_lab_comes_true_serves_survives_and_goes_without_a_trace() {
     for url in urls.iter().filter(|it| it.0.contains("hosts") || it.0.contains("group")).map(|it| it.1) {
         it.until(&format!("{url} shows the rows"), || shows_rows(url));
     }
+
+    // The site comes through CloudFront, the second time from its edge.
+    it.until("the site is served", || get(&urls["site"]).0 == 200);
+    assert!(headers(&urls["site"]).contains("x-cache: Hit from cloudfront"), "{}", headers(&urls["site"]));
 
     // What one host writes to the shared files, another one of another part reads.
     it.on("private-ec2-a1", &["sh", "-c", "echo from-a1 > /var/www/html/efs/note"]);

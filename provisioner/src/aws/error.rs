@@ -1,9 +1,6 @@
 //! One error type for every AWS call; the only place that knows what AWS's error codes mean.
 
-use std::{any, error, fmt};
-
-use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
-use aws_smithy_types::error::{display::DisplayErrorContext, metadata::ProvideErrorMetadata};
+use std::{error, fmt};
 
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -15,11 +12,11 @@ pub struct Error {
     /// AWS's code; for an answer that never came, [`UNREACHABLE`].
     pub code: String,
     pub message: String,
-    status: u16,
+    pub(super) status: u16,
 }
 
 /// The code of an error without an answer: refused, dropped, timed out.
-const UNREACHABLE: &str = "Unreachable";
+pub(super) const UNREACHABLE: &str = "Unreachable";
 /// The code of [`Error::not_yet`].
 const NOT_YET: &str = "NotYet";
 /// The code of [`Error::refused`].
@@ -190,6 +187,16 @@ impl Error {
         ["IdempotentInstanceTerminated", "IdempotentParameterMismatch"].contains(&self.code.as_str())
     }
 
+    /// The bucket is in another region, as HEAD gets it.
+    pub fn is_moved(&self) -> bool {
+        self.status == 301
+    }
+
+    /// A refusal without a code, as HEAD gets it.
+    pub fn is_forbidden(&self) -> bool {
+        self.status == 403
+    }
+
     fn is_denied(&self) -> bool {
         const CODES: &[&str] = &[
             "UnauthorizedOperation",
@@ -225,61 +232,10 @@ impl Error {
     }
 }
 
-impl<E> From<SdkError<E, HttpResponse>> for Error
-where
-    E: ProvideErrorMetadata + error::Error + Send + Sync + 'static,
-{
-    fn from(err: SdkError<E, HttpResponse>) -> Self {
-        let status = err.raw_response().map_or(0, |it| it.status().as_u16());
-        let call = call_of(any::type_name::<E>());
-        match &err {
-            SdkError::ServiceError(it) => {
-                let meta = it.err().meta();
-                // A 404 without a body, as HEAD gives, has no code.
-                let code = meta.code().unwrap_or(if status == 404 { "NotFound" } else { "Unknown" });
-                let message = meta.message().unwrap_or_default();
-                Error { call, code: code.into(), message: message.into(), status }
-            }
-            SdkError::ConstructionFailure(_) => Error {
-                call,
-                code: "InvalidRequest".into(),
-                message: DisplayErrorContext(&err).to_string(),
-                status,
-            },
-            _ => {
-                let message = root_cause(&err);
-                Error { call, code: UNREACHABLE.into(), message, status }
-            }
-        }
-    }
-}
-
-/// Required fields that were left out of a request: a mistake of ours, told as an error rather than a panic.
-impl From<aws_smithy_types::error::operation::BuildError> for Error {
-    fn from(err: aws_smithy_types::error::operation::BuildError) -> Self {
-        Error::refused(format!("incomplete request: {err}"))
-    }
-}
-
-fn root_cause(err: &dyn error::Error) -> String {
-    let mut last = err;
-    while let Some(next) = last.source() {
-        last = next;
-    }
-    last.to_string()
-}
-
 /// `iam:PassRole` of `… is not authorized to perform: iam:PassRole on resource: …`.
 fn action_in(message: &str) -> Option<&str> {
     let (_, rest) = message.split_once("not authorized to perform: ")?;
     rest.split_whitespace().next().filter(|it| it.contains(':'))
-}
-
-/// `ec2:CreateVpc` from `aws_sdk_ec2::operation::create_vpc::CreateVpcError`.
-fn call_of(type_name: &str) -> String {
-    let service = type_name.trim_start_matches("aws_sdk_").split("::").next().unwrap_or_default();
-    let operation = type_name.rsplit("::").next().unwrap_or_default().trim_end_matches("Error");
-    format!("{service}:{operation}")
 }
 
 impl fmt::Display for Error {
@@ -306,11 +262,6 @@ impl error::Error for Error {}
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_call_is_named_after_its_error_type() {
-        assert_eq!(call_of("aws_sdk_ec2::operation::create_vpc::CreateVpcError"), "ec2:CreateVpc");
-    }
 
     fn error(call: &str, code: &str, message: &str) -> Error {
         Error { call: call.into(), code: code.into(), message: message.into(), status: 400 }

@@ -9,6 +9,7 @@ mod known;
 mod once;
 mod patiently;
 mod retry;
+mod sdk_error;
 mod tags;
 mod token;
 

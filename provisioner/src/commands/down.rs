@@ -8,7 +8,7 @@ use crate::{
     aws::patiently,
     engine::{Seen, destroy},
     kinds::forget_host_reports,
-    sweep::sweep,
+    sweep,
     timing::removal,
     ui::{Leftover, Sweep, Ui},
 };
@@ -69,18 +69,14 @@ async fn remove(
         patiently(|| forget_host_reports(aws)).await?;
     }
     aws.look_again();
-    let left = sweep(c, aws, vpc.as_deref()).await?;
-    let left = left.into_iter().map(|it| Leftover {
-        what: it.service.to_owned(),
-        id: it.id,
-        why: it.why.to_owned(),
-    });
-    let kept = all.iter().filter(|it| keep && it.kind.name == "db-instance").map(|it| Leftover {
-        what: "snapshot".into(),
-        id: format!("{}-{}", it.id, aws.settings.final_snapshot.as_deref().unwrap_or_default()),
-        why: "a final snapshot was asked for; it costs money until you delete it".into(),
-    });
-    let sweep = Sweep { left: left.collect(), kept: kept.collect() };
+    let left = sweep::sweep(c, aws, vpc.as_deref()).await?;
+    let (kept, left): (Vec<_>, Vec<_>) = left.into_iter().partition(|it| it.was_asked_for());
+    let told = |all: Vec<sweep::Leftover>| {
+        let told =
+            all.into_iter().map(|it| Leftover { what: it.service.into(), id: it.id, why: it.why.into() });
+        told.collect()
+    };
+    let sweep = Sweep { left: told(left), kept: told(kept) };
     ui.sweep(&sweep);
     if session.cloud.is_rehearsal() {
         ui.note("the rehearsal cloud runs on; `lamp rehearsal stop` ends it");

@@ -12,7 +12,7 @@ use super::Session;
 use crate::{
     config::{Behind, Config},
     engine::{Observed, Resource},
-    kinds::{Distribution, LoadBalancer, Target, TargetGroup, TargetState, target_health},
+    kinds::{Distribution, LoadBalancer, Target, TargetGroup, TargetState, target_health, website_of},
     ui::{TargetStatus, Ui},
 };
 
@@ -133,6 +133,9 @@ pub(super) fn addresses(c: &Config, observed: &Observed) -> Vec<(String, String)
     }
     if let Some(name) = out("distribution/site", Distribution::DOMAIN.name()) {
         all.push(("site".to_owned(), format!("https://{name}/")));
+    }
+    if let (true, Some(bucket)) = (c.unsafe_choices.public_website, observed.nodes.get("bucket/site")) {
+        all.push(("website".to_owned(), format!("http://{}/", website_of(&bucket.id, &c.site.region))));
     }
     all
 }

@@ -53,8 +53,7 @@ impl Session {
             compare_passwords: config.database.password_file.is_some(),
         };
         let account = aws.account().await.context("asking who we are")?;
-        let endpoint = aws.endpoint.as_deref();
-        let surroundings = Surroundings::read(&config, &account, endpoint, !cloud.is_rehearsal())?;
+        let surroundings = Surroundings::read(&config, &account, aws.endpoint.as_deref())?;
         let stack = stack(&config, &surroundings)?;
         Ok(Session { config, stack, kinds: kinds::all(), aws, cloud })
     }

@@ -32,30 +32,16 @@ pub struct SubnetPlan {
     pub route_table_name: String,
 }
 
-/// One NAT gateway with its Elastic IP.
+/// What stands in a subnet and may have an Elastic IP: a NAT gateway or a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NatPlan {
-    /// `nat-gw-a1`
-    pub node: String,
-    pub name: String,
-    pub zone: String,
-    /// Node of the public subnet in which it stands.
-    pub subnet_node: String,
-    /// `eip-nat-gw-a1`
-    pub address_node: String,
-    pub address_name: String,
-}
-
-/// One public or private host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostPlan {
-    /// `public-ec2-a1`
+pub struct PlacePlan {
+    /// `nat-gw-a1`, `public-ec2-a1`
     pub node: String,
     pub name: String,
     pub zone: String,
     /// Node of the subnet in which it stands.
     pub subnet_node: String,
-    /// `eip-public-ec2-a1`; public hosts only.
+    /// `eip-nat-gw-a1`; not of private hosts.
     pub address_node: String,
     pub address_name: String,
 }
@@ -135,25 +121,13 @@ impl Config {
     }
 
     /// The NAT gateways: one per zone, one in all, or none.
-    pub fn nat_gateways(&self) -> Vec<NatPlan> {
+    pub fn nat_gateways(&self) -> Vec<PlacePlan> {
         let count = match self.network.nat {
             super::Nat::PerZone => self.zones.len(),
             super::Nat::Single => 1,
             super::Nat::None => 0,
         };
-        let plan = |zone: &String| {
-            let letter = self.letter(zone);
-            let node = format!("nat-gw-{letter}1");
-            let address_node = format!("eip-{node}");
-            NatPlan {
-                name: self.shown_name(&node),
-                address_name: self.shown_name(&address_node),
-                node,
-                address_node,
-                zone: zone.clone(),
-                subnet_node: Tier::Public.subnet(letter),
-            }
-        };
+        let plan = |zone: &String| self.place(Tier::Public, "nat-gw", zone, 1);
         self.zones.iter().take(count).map(plan).collect()
     }
 
@@ -164,32 +138,34 @@ impl Config {
     }
 
     /// The public hosts: first one of each zone, then the second of each. Empty without the part.
-    pub fn public_hosts(&self) -> Vec<HostPlan> {
+    pub fn public_hosts(&self) -> Vec<PlacePlan> {
         let count = if self.parts.public_hosts { self.hosts.public_per_zone } else { 0 };
         self.hosts_of(Tier::Public, "public-ec2", count)
     }
 
     /// The private hosts: first one of each zone, then the second of each. Empty without the part.
-    pub fn private_hosts(&self) -> Vec<HostPlan> {
+    pub fn private_hosts(&self) -> Vec<PlacePlan> {
         let count = if self.parts.private_hosts { self.hosts.private_per_zone } else { 0 };
         self.hosts_of(Tier::Private, "private-ec2", count)
     }
 
-    fn hosts_of(&self, tier: Tier, stem: &str, per_zone: u32) -> Vec<HostPlan> {
-        let plan = |number: u32, zone: &String| {
-            let letter = self.letter(zone);
-            let node = format!("{stem}-{letter}{number}");
-            let address_node = format!("eip-{node}");
-            HostPlan {
-                name: self.shown_name(&node),
-                address_name: self.shown_name(&address_node),
-                node,
-                address_node,
-                zone: zone.clone(),
-                subnet_node: tier.subnet(letter),
-            }
-        };
+    fn hosts_of(&self, tier: Tier, stem: &str, per_zone: u32) -> Vec<PlacePlan> {
+        let plan = |number: u32, zone: &String| self.place(tier, stem, zone, number);
         (1..=per_zone).flat_map(|number| self.zones.iter().map(move |zone| plan(number, zone))).collect()
+    }
+
+    fn place(&self, tier: Tier, stem: &str, zone: &str, number: u32) -> PlacePlan {
+        let letter = self.letter(zone);
+        let node = format!("{stem}-{letter}{number}");
+        let address_node = format!("eip-{node}");
+        PlacePlan {
+            name: self.shown_name(&node),
+            address_name: self.shown_name(&address_node),
+            node,
+            address_node,
+            zone: zone.to_owned(),
+            subnet_node: tier.subnet(letter),
+        }
     }
 
     /// The load balancers of the parts that are switched on.
@@ -220,11 +196,11 @@ impl Config {
         format!("{}-sg", self.names.database)
     }
 
-    /// The site's bucket: the given name, or one that no other account has.
+    /// The site's bucket: the given name, or one that no other account has, and no stack of this name in another region.
     pub fn site_bucket(&self, account: &str) -> String {
         match &self.site.bucket {
             Some(name) => name.clone(),
-            None => format!("{}-site-{account}-{}", self.stack, self.site.region),
+            None => format!("{}-site-{account}-{}-{}", self.stack, self.region, self.site.region),
         }
     }
 

@@ -39,7 +39,7 @@ pub use access::Access;
 pub use agent::Agent;
 pub use balancers::{Balancers, HealthCheck};
 pub use database::{Database, LogExport};
-pub use derived::{Behind, EntrancePlan, HostPlan, NatPlan, SubnetPlan, Tier};
+pub use derived::{Behind, EntrancePlan, PlacePlan, SubnetPlan, Tier};
 pub use files::{Files, PerformanceMode, ThroughputMode, Transport};
 pub use hosts::Hosts;
 pub use init::{schema, template};

@@ -1,81 +1,17 @@
-//! Makes the plan come true: act, look again, and only what is seen to be as wanted counts as done.
+//! Makes the plan come true: every node once those that it needs are done, then what is no longer wanted.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::future::join_all;
-use tokio::time::Instant;
 
 use super::{
-    Action, Events, Kind, Node, Observed, Outcome, Phase, Plan, Ref, Report, Seen, Stack, Stop, Value, Verb,
-    What,
+    Action, Events, Kind, Observed, Outcome, Plan, Report, Seen, Stack, Stop, What,
     clock::now,
     destroy,
-    patience::Patience,
-    plan::{changes, is_fixed, way_out},
     reader::Reader,
     walk::{Visit, walk},
 };
-use crate::aws::{self, Aws, Tags};
-
-/// What a kind gets to work with.
-pub struct Cx<'a> {
-    pub aws: &'a Aws,
-    /// The node's own name.
-    pub node: &'a str,
-    /// The tags that the object has to carry.
-    pub tags: &'a Tags,
-    stack: &'a Stack,
-    observed: &'a Mutex<Observed>,
-}
-
-impl Cx<'_> {
-    /// The AWS id behind a reference; its node is settled before this one starts.
-    pub fn id<R>(&self, it: Ref<R>) -> String {
-        match it {
-            Ref::Id(id) => id.to_owned(),
-            Ref::Node(index, _) => self.of(index, |it| it.id.clone()),
-        }
-    }
-
-    /// The AWS ids behind some references.
-    pub fn ids<R>(&self, them: &[Ref<R>]) -> Vec<String> {
-        them.iter().map(|it| self.id(*it)).collect()
-    }
-
-    /// A text that another node may have had to produce first.
-    pub fn text(&self, it: &Value) -> String {
-        match it {
-            Value::Text(text) => text.clone(),
-            Value::Of(index, out) => self.of(*index, |it| it.out.get(out).cloned().unwrap_or_default()),
-            Value::Join(parts) => parts.iter().map(|it| self.text(it)).collect(),
-        }
-    }
-
-    /// The second half of the node's name.
-    pub fn name(&self) -> &str {
-        self.node.split_once('/').map_or(self.node, |(_, name)| name)
-    }
-
-    fn of(&self, index: usize, get: impl FnOnce(&Seen) -> String) -> String {
-        let observed = lock(self.observed);
-        self.stack.nodes.get(index).and_then(|it| observed.nodes.get(&it.name)).map(get).unwrap_or_default()
-    }
-}
-
-/// How long errors that pass by themselves are waited out: AWS needs up to five minutes until a new
-/// resource is known everywhere.
-const PASSING: Duration = Duration::from_secs(300);
-/// How often a call whose answer was lost is made again.
-const LOST_ANSWERS: usize = 5;
-/// How often a node is configured before its differences count as an error.
-const ATTEMPTS: usize = 3;
-/// How long listings may miss what was just made: for what AWS would make a second one of, and for all else.
-const MISSED: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(3));
-/// How long a change may take until listings show it.
-const SHOWS: Duration = Duration::from_secs(15);
+use crate::aws::Aws;
 
 /// Settles every node of the stack, then removes what the plan says is no longer wanted.
 ///
@@ -118,12 +54,13 @@ pub async fn apply(
     (report, run.observed.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-struct Run<'a> {
-    stack: &'a Stack,
-    aws: &'a Aws,
-    events: &'a Events,
-    reader: Reader<'a>,
-    observed: Mutex<Observed>,
+/// One run: what its nodes share.
+pub(super) struct Run<'a> {
+    pub(super) stack: &'a Stack,
+    pub(super) aws: &'a Aws,
+    pub(super) events: &'a Events,
+    pub(super) reader: Reader<'a>,
+    pub(super) observed: Mutex<Observed>,
 }
 
 impl Run<'_> {
@@ -154,231 +91,8 @@ impl Run<'_> {
             }
         }
     }
-
-    /// Brings one node to its desired state and sees that it got there.
-    async fn settle(&self, node: &Node) -> aws::Result<Outcome> {
-        let cx = Cx {
-            aws: self.aws,
-            node: &node.name,
-            tags: &node.tags,
-            stack: self.stack,
-            observed: &self.observed,
-        };
-        let mut seen = lock(&self.observed).nodes.get(&node.name).cloned();
-        let mut outcome = Outcome::Unchanged;
-        let mut configured = 0;
-        if seen.as_ref().is_some_and(|it| it.unseen) {
-            seen = self.ready(node, None, now(), |_| true).await?;
-        }
-        loop {
-            let Some(have) = seen.take() else {
-                self.started(node, Verb::Create, &mut outcome);
-                let (since, id) = self.create(node, &cx).await?;
-                let kind = node.resource.kind();
-                if let (true, Some(id)) = (kind.usable_at_once, id) {
-                    let made = Seen::made(kind, &node.name, id);
-                    lock(&self.observed).nodes.insert(node.name.clone(), made);
-                    return Ok(outcome);
-                }
-                seen = self.ready(node, None, since, |_| true).await?;
-                continue;
-            };
-            match &have.phase {
-                Phase::Pending(_) => {
-                    self.started(node, Verb::Configure, &mut outcome);
-                    seen = self.ready(node, Some(&have.phase), now(), |_| true).await?;
-                    continue;
-                }
-                Phase::Failed(why) if outcome != Outcome::Unchanged || have.kind.holds_data => {
-                    return Err(aws::Error::refused(format!("{} failed: {why}", have.id)));
-                }
-                Phase::Failed(_) => {
-                    self.started(node, Verb::Create, &mut outcome);
-                    destroy::remove(&have, self.aws, self.events, &self.reader).await?;
-                    continue;
-                }
-                Phase::Ready => (),
-            }
-            let differences = self.changes(node, &have);
-            if differences.is_empty() {
-                lock(&self.observed).nodes.insert(node.name.clone(), have);
-                return Ok(outcome);
-            }
-            if differences.iter().any(|it| is_fixed(&have, it)) {
-                return Err(aws::Error::refused(way_out(&have, &differences)));
-            }
-            if configured == ATTEMPTS {
-                let left: Vec<_> = differences.iter().map(ToString::to_string).collect();
-                return Err(aws::Error::refused(format!(
-                    "AWS accepted the change, but still shows {}",
-                    left.join("; ")
-                )));
-            }
-            configured += 1;
-            self.started(node, Verb::Configure, &mut outcome);
-            let since = self.configure(node, &have, &cx).await?;
-            seen = self.ready(node, None, since, |it| self.changes(node, it).is_empty()).await?;
-        }
-    }
-
-    fn changes(&self, node: &Node, seen: &Seen) -> Vec<super::Change> {
-        changes(node, seen, self.stack, &lock(&self.observed))
-    }
-
-    fn started(&self, node: &Node, verb: Verb, outcome: &mut Outcome) {
-        if *outcome == Outcome::Unchanged {
-            self.events.send(&node.name, What::Started { verb });
-        }
-        *outcome = Outcome::Changed;
-    }
-
-    fn waiting(&self, node: &Node, why: impl Into<String>) {
-        self.events.send(&node.name, What::Waiting { why: why.into() });
-    }
-
-    /// Creates the node's object exactly once; says since when a listing has to show it, and its id unless
-    /// the answer was lost.
-    async fn create(&self, node: &Node, cx: &Cx<'_>) -> aws::Result<(Instant, Option<String>)> {
-        let kind = node.resource.kind();
-        let mut passing = Patience::new(PASSING);
-        let mut waiting = Patience::new(kind.patience);
-        let mut lost = 0;
-        loop {
-            let began = now();
-            let err = match node.resource.create(cx).await {
-                Ok(id) => return Ok((now(), Some(id))),
-                Err(err) => err,
-            };
-            let passes = err.is_throttled() || err.is_not_visible_yet() || err.is_in_use();
-            if err.is_not_yet() && !waiting.is_over() {
-                self.waiting(node, &err.message);
-                waiting.wait().await;
-            } else if (passes && !passing.is_over())
-                || err.is_there_already()
-                || (err.is_ambiguous() && lost < LOST_ANSWERS)
-            {
-                // The object may be there: its answer was lost, or a later call of the same `create` failed.
-                lost += usize::from(!passes);
-                self.waiting(node, format!("{err}; looking whether it is there"));
-                let moment = if err.is_ambiguous() && !kind.unique { MISSED.0 } else { MISSED.1 };
-                if self.shows(node, moment).await? {
-                    return Ok((began, None));
-                }
-                if err.is_there_already() {
-                    let why = format!(
-                        "{err}; it does not belong to this stack, so rename one of the two or remove it"
-                    );
-                    return Err(aws::Error::refused(why));
-                }
-                passing.back_off().await;
-            } else {
-                return Err(err);
-            }
-        }
-    }
-
-    /// Whether the node's object shows up within the moment that AWS may need for it.
-    async fn shows(&self, node: &Node, moment: Duration) -> aws::Result<bool> {
-        let mut patience = Patience::new(moment);
-        loop {
-            if self.reader.node(node.resource.kind(), &node.name, now()).await?.is_some() {
-                return Ok(true);
-            }
-            if patience.is_over() {
-                return Ok(false);
-            }
-            patience.wait().await;
-        }
-    }
-
-    /// Changes the node's object, and says since when a listing has to show it.
-    async fn configure(&self, node: &Node, have: &Seen, cx: &Cx<'_>) -> aws::Result<Instant> {
-        let kind = node.resource.kind();
-        let mut passing = Patience::new(PASSING.min(kind.patience));
-        let mut waiting = Patience::new(kind.patience);
-        loop {
-            let changes = self.changes(node, have);
-            let is_tag = |it: &super::Change| it.field.starts_with("tag ");
-            let done = async {
-                if changes.iter().any(is_tag) {
-                    kind.tag(have, &node.tags, self.aws).await?;
-                }
-                if !changes.iter().all(is_tag) {
-                    node.resource.configure(have, cx).await?;
-                }
-                Ok::<_, aws::Error>(())
-            };
-            match done.await {
-                Ok(()) => return Ok(now()),
-                // Idempotent, so a lost answer needs no second look: the next listing tells what is left.
-                Err(err) if err.is_ambiguous() || err.is_there_already() => return Ok(now()),
-                Err(err) if err.is_not_yet() && !waiting.is_over() => {
-                    self.waiting(node, &err.message);
-                    waiting.wait().await;
-                }
-                Err(err)
-                    if (err.is_throttled() || err.is_not_visible_yet() || err.is_in_use())
-                        && !passing.is_over() =>
-                {
-                    self.waiting(node, err.to_string());
-                    passing.back_off().await;
-                }
-                Err(err) => return Err(err),
-            }
-        }
-    }
-
-    /// Waits until a listing that began after `since` shows the node ready and, for a while, as wanted.
-    /// `None`: it was being deleted, by an earlier run or by somebody else, and now it is gone.
-    async fn ready(
-        &self,
-        node: &Node,
-        was: Option<&Phase>,
-        since: Instant,
-        wanted: impl Fn(&Seen) -> bool,
-    ) -> aws::Result<Option<Seen>> {
-        let kind = node.resource.kind();
-        let mut patience = Patience::new(kind.patience);
-        let mut shows = Patience::new(SHOWS.min(kind.patience));
-        let mut since = since;
-        let mut is_going = was.is_some_and(Phase::is_going);
-        loop {
-            // A moment's pause lets siblings that were created together be read together.
-            patience.wait().await;
-            let seen = self.reader.node(kind, &node.name, since).await?;
-            // Listings may miss what was just made; only what was seen going has gone.
-            if seen.is_none() && is_going {
-                return Ok(None);
-            }
-            is_going = seen.as_ref().is_some_and(|it| it.phase.is_going());
-            let why = match seen {
-                Some(it) if it.phase == Phase::Ready => {
-                    if wanted(&it) || shows.is_over() {
-                        return Ok(Some(it));
-                    }
-                    "the change to show".to_owned()
-                }
-                Some(it) if matches!(it.phase, Phase::Failed(_)) => return Ok(Some(it)),
-                Some(it) => match it.phase {
-                    Phase::Pending(state) => state,
-                    _ => String::new(),
-                },
-                None => "it to show up".to_owned(),
-            };
-            if patience.is_over() {
-                return Err(aws::Error::refused(format!(
-                    "still waiting for {why} after {:?}",
-                    kind.patience
-                )));
-            }
-            shows.pause = patience.pause;
-            self.waiting(node, why);
-            // The next look may be shared with siblings whose pauses are a little shorter.
-            since = now() + patience.pause / 2;
-        }
-    }
 }
 
-fn lock(observed: &Mutex<Observed>) -> MutexGuard<'_, Observed> {
+pub(super) fn lock(observed: &Mutex<Observed>) -> MutexGuard<'_, Observed> {
     observed.lock().unwrap_or_else(PoisonError::into_inner)
 }

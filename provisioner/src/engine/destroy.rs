@@ -1,6 +1,6 @@
 //! Takes resources away: dependents first, retry while others still hold one, wait until it is gone.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use serde_json::Value as Json;
 
@@ -119,16 +119,19 @@ pub(super) async fn remove(seen: &Seen, aws: &Aws, events: &Events, reader: &Rea
 
 /// For each resource those it needs: the ids in its fields, and the kinds that it comes after.
 fn needs(seen: &[Seen]) -> Vec<Vec<usize>> {
-    let by_id: std::collections::HashMap<(&str, &str), usize> =
+    let by_id: HashMap<(&str, &str), usize> =
         seen.iter().enumerate().map(|(i, it)| ((it.kind.name, it.id.as_str()), i)).collect();
+    let mut by_kind: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (index, it) in seen.iter().enumerate() {
+        by_kind.entry(it.kind.name).or_default().push(index);
+    }
     let mut all: Vec<Vec<usize>> = Vec::with_capacity(seen.len());
     for (index, it) in seen.iter().enumerate() {
         let mut needs = Vec::new();
         let mut ids = Vec::new();
         collect_ids(&it.fields, &mut ids);
         needs.extend(ids.iter().filter_map(|it| by_id.get(it)).copied());
-        let others = seen.iter().enumerate();
-        needs.extend(others.filter(|(_, other)| it.kind.after.contains(&other.kind.name)).map(|(i, _)| i));
+        needs.extend(it.kind.after.iter().filter_map(|it| by_kind.get(it)).flatten());
         needs.retain(|it| *it != index);
         needs.sort_unstable();
         needs.dedup();

@@ -19,9 +19,11 @@ mod plan;
 mod clock;
 
 mod apply;
+mod cx;
 mod destroy;
 mod event;
 mod patience;
+mod settle;
 mod walk;
 
 #[cfg(test)]
@@ -29,7 +31,8 @@ mod tests;
 #[cfg(test)]
 pub(crate) mod toys;
 
-pub use apply::{Cx, apply};
+pub use apply::apply;
+pub use cx::Cx;
 pub use destroy::destroy;
 pub use event::{Event, Events, Outcome, Report, Verb, What};
 pub use kind::Kind;

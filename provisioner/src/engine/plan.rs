@@ -1,6 +1,6 @@
 //! Desired and observed in, decisions out. No I/O, no clock.
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
@@ -83,7 +83,8 @@ pub fn plan(stack: &Stack, observed: &Observed) -> Plan {
         };
         steps.push(Step { node: node.name.clone(), action });
     }
-    for name in observed.nodes.keys().filter(|it| stack.nodes.iter().all(|node| node.name != **it)) {
+    let wanted: HashSet<&str> = stack.nodes.iter().map(|it| it.name.as_str()).collect();
+    for name in observed.nodes.keys().filter(|it| !wanted.contains(it.as_str())) {
         steps.push(Step { node: name.clone(), action: Action::Delete });
     }
     Plan { steps }

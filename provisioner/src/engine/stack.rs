@@ -1,5 +1,7 @@
 //! The desired state: nodes in the order they were written, edges read from their fields.
 
+use std::collections::HashMap;
+
 use serde_json::Value as Json;
 use shared::tags::{NAME, NODE, STACK};
 
@@ -10,6 +12,8 @@ use crate::aws::Tags;
 pub struct Stack {
     pub name: String,
     pub nodes: Vec<Node>,
+    /// Indices of the nodes of each kind.
+    by_kind: HashMap<&'static str, Vec<usize>>,
     /// Tags that every resource carries beside its own.
     tags: Tags,
 }
@@ -27,7 +31,7 @@ pub struct Node {
 impl Stack {
     /// An empty stack; `tags` go on every resource.
     pub fn new(name: &str, tags: Tags) -> Self {
-        Stack { name: name.into(), nodes: Vec::new(), tags }
+        Stack { name: name.into(), nodes: Vec::new(), by_kind: HashMap::new(), tags }
     }
 
     /// Adds a node whose `Name` is the second half of its own name.
@@ -39,8 +43,7 @@ impl Stack {
     pub fn add_named<R: Resource>(&mut self, name: &str, display: &str, resource: R) -> Ref<R> {
         let mut needs = Vec::new();
         collect_refs(&resource.fields(), &mut needs);
-        let kinds = self.nodes.iter().enumerate();
-        needs.extend(kinds.filter(|(_, it)| R::AFTER.contains(&it.resource.kind().name)).map(|(i, _)| i));
+        needs.extend(R::AFTER.iter().filter_map(|it| self.by_kind.get(it)).flatten());
         needs.sort_unstable();
         needs.dedup();
         let name = format!("{}/{name}", R::KIND);
@@ -48,6 +51,7 @@ impl Stack {
         let mut tags = self.tags.clone();
         let own = [(STACK, self.name.as_str()), (NODE, name.as_str()), (NAME, display)];
         tags.extend(own.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        self.by_kind.entry(R::KIND).or_default().push(self.nodes.len());
         self.nodes.push(Node { name, resource: Box::new(resource), needs, tags });
         Ref::node(self.nodes.len() - 1)
     }

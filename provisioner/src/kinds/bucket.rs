@@ -68,10 +68,10 @@ impl Resource for Bucket {
     async fn create(&self, cx: &Cx<'_>) -> aws::Result<String> {
         let s3 = cx.aws.s3_in(&self.region);
         // In us-east-1 AWS makes a bucket "again" without a word if it is ours: look before.
-        if derived(&self.name, &cx.aws.stack).is_none() {
+        if derived(&self.name, cx.aws).is_none() {
             match s3.head_bucket().bucket(&self.name).send().await.map_err(aws::Error::from) {
                 Err(err) if err.is_missing() => (),
-                Err(err) if err.code != "Unknown" => return Err(err),
+                Err(err) if !err.is_forbidden() && !err.is_moved() => return Err(err),
                 _ => {
                     return Err(aws::Error::refused(format!(
                         "bucket {} exists and does not carry this stack's tag {}; choose another site.bucket, or set the tag to hand it over",

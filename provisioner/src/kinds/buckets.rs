@@ -37,13 +37,18 @@ impl OurBucket {
     }
 }
 
-/// What a name of the pattern `<stack>-site-<account>-<region>` says: node and region. It is unique in
-/// the world and carries stack and account, so that whoever has it is ours.
-pub(super) fn derived<'a>(name: &'a str, stack: &str) -> Option<(&'static str, &'a str)> {
-    let rest = name.strip_prefix(stack)?.strip_prefix('-')?;
+/// What a name of the pattern `<stack>-artefacts-<account>-<region>` or `<stack>-site-<account>-<region>-<its own>` says:
+/// node and region. It is unique in the world and carries stack, account and the stack's region, so that whoever has it
+/// is ours.
+pub(super) fn derived<'a>(name: &'a str, aws: &Aws) -> Option<(&'static str, &'a str)> {
+    let rest = name.strip_prefix(aws.stack.as_str())?.strip_prefix('-')?;
     [SITE, ARTEFACTS].into_iter().find_map(|node| {
         let (account, region) = rest.strip_prefix(node)?.strip_prefix('-')?.split_once('-')?;
         let is_account = account.len() == 12 && account.bytes().all(|it| it.is_ascii_digit());
+        let region = match node {
+            SITE => region.strip_prefix(aws.region.as_str())?.strip_prefix('-')?,
+            _ => Some(region).filter(|it| *it == aws.region)?,
+        };
         (is_account && !region.is_empty()).then_some((node, region))
     })
 }
@@ -72,7 +77,7 @@ pub(super) async fn ours(aws: &Aws) -> aws::Result<Arc<Vec<OurBucket>>> {
         }
         let mut ours = Vec::new();
         for name in all.keys() {
-            if let Some((node, region)) = derived(name, &aws.stack) {
+            if let Some((node, region)) = derived(name, aws) {
                 ours.push(OurBucket { name: name.clone(), region: region.to_owned(), node });
             }
         }
@@ -106,7 +111,7 @@ async fn by_bearings(aws: &Aws) -> aws::Result<Option<Vec<OurBucket>>> {
     let bucket = |(node, name): (String, String)| {
         let node = [SITE, ARTEFACTS].into_iter().find(|it| node.ends_with(*it))?;
         let given = || Some(aws.settings.buckets.iter().find(|it| it.0 == name)?.1.clone());
-        let region = derived(&name, &aws.stack).map(|it| it.1.to_owned()).or_else(given)?;
+        let region = derived(&name, aws).map(|it| it.1.to_owned()).or_else(given)?;
         Some(OurBucket { name, region, node })
     };
     Ok(known.into_iter().map(bucket).collect())
@@ -115,7 +120,7 @@ async fn by_bearings(aws: &Aws) -> aws::Result<Option<Vec<OurBucket>>> {
 /// The bucket of that name, with its region; `None` if it is not there or not ours.
 pub(super) async fn by_name(name: &str, aws: &Aws) -> aws::Result<Option<OurBucket>> {
     // A name that says all saves the look.
-    if let Some((node, region)) = derived(name, &aws.stack) {
+    if let Some((node, region)) = derived(name, aws) {
         return Ok(Some(OurBucket { name: name.to_owned(), region: region.to_owned(), node }));
     }
     Ok(ours(aws).await?.iter().find(|it| it.name == name).cloned())
@@ -164,11 +169,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_names_with_stack_account_and_region_are_ours() {
-        let ours = |it| derived(it, "lab");
-        assert_eq!(ours("lab-site-123456789012-us-east-1"), Some(("site", "us-east-1")));
+    fn only_names_with_stack_account_and_the_stacks_region_are_ours() {
+        let aws = Aws::unreachable("lab");
+        let ours = |it| derived(it, &aws);
+        assert_eq!(ours("lab-site-123456789012-ap-northeast-2-us-east-1"), Some(("site", "us-east-1")));
         assert_eq!(ours("lab-artefacts-123456789012-ap-northeast-2"), Some(("artefacts", "ap-northeast-2")));
-        assert_eq!(ours("lab-vpc-site-123456789012-us-east-1"), None);
+        assert_eq!(ours("lab-artefacts-123456789012-us-west-2"), None, "another region's stack of this name");
+        assert_eq!(ours("lab-site-123456789012-us-west-2-us-east-1"), None);
+        assert_eq!(ours("lab-vpc-site-123456789012-ap-northeast-2-us-east-1"), None);
         assert_eq!(ours("lab-site-holiday-us-east-1"), None);
     }
 }

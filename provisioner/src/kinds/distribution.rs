@@ -7,7 +7,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use aws_sdk_cloudfront::types::{DistributionConfig, DistributionConfigWithTags, DistributionSummary};
+use aws_sdk_cloudfront::types::{
+    DistributionConfig, DistributionConfigWithTags, DistributionSummary, InvalidationBatch, Paths,
+};
 use serde::Serialize;
 
 use super::{
@@ -213,6 +215,38 @@ pub(super) async fn served_buckets(aws: &Aws) -> aws::Result<Vec<(String, String
     Ok(ours.iter().filter_map(|it| distribution_config::bucket(&it.config)).collect())
 }
 
+/// Makes CloudFront forget what it keeps under these keys of a bucket that it serves; the folder's own address with them.
+pub(super) async fn forget(bucket: &str, keys: &[String], aws: &Aws) -> aws::Result<()> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let all = distributions(aws).await?;
+    let serves = |it: &&Ours| distribution_config::bucket(&it.config).is_some_and(|it| it.0 == bucket);
+    for it in all.iter().filter(serves) {
+        let paths = paths(keys);
+        let number = i32::try_from(paths.len()).unwrap_or(i32::MAX);
+        let paths = Paths::builder().quantity(number).set_items(Some(paths)).build()?;
+        // Two invalidations of the same do no harm, so each is a new one.
+        let reference = format!("{:032x}", rand::random::<u128>());
+        let batch = InvalidationBatch::builder().paths(paths).caller_reference(reference).build()?;
+        aws.cloudfront.create_invalidation().distribution_id(&it.id).invalidation_batch(batch).send().await?;
+    }
+    Ok(())
+}
+
+/// So many paths are told one by one; AWS lets a thousand a month go free, and takes everything for one.
+const PATHS: usize = 15;
+
+/// What AWS calls these keys; everything, where they are many or would have to be written otherwise.
+fn paths(keys: &[String]) -> Vec<String> {
+    let is_plain = |it: &String| it.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_./".contains(&c));
+    if PATHS < keys.len() || !keys.iter().all(is_plain) {
+        return vec!["/*".to_owned()];
+    }
+    // The root object is kept under the address without a name, too.
+    keys.iter().map(|it| format!("/{it}")).chain(["/".to_owned()]).collect()
+}
+
 /// Differs from run to run: AWS takes a caller's reference once, and not again after a `down`. Within a
 /// run it makes a second call harmless.
 fn run() -> &'static str {
@@ -221,4 +255,17 @@ fn run() -> &'static str {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         format!("{}-{}", now.as_millis(), process::id())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_plain_keys_are_forgotten_by_name_and_others_with_everything() {
+        let keys = |it: &[&str]| it.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(paths(&keys(&["index.html", "img/a.png"])), ["/index.html", "/img/a.png", "/"]);
+        assert_eq!(paths(&keys(&["with space.html"])), ["/*"]);
+        assert_eq!(paths(&vec!["a".to_owned(); 100]), ["/*"]);
+    }
 }

@@ -116,7 +116,7 @@ fn our_origin(it: &Distribution, cx: &Cx<'_>) -> Result<Origin, BuildError> {
 }
 
 /// The website endpoint of a bucket: the oldest regions write a hyphen where all others write a dot.
-fn website_of(bucket: &str, region: &str) -> String {
+pub fn website_of(bucket: &str, region: &str) -> String {
     const HYPHENED: [&str; 9] = [
         "us-east-1",
         "us-west-1",

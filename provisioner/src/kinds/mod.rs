@@ -56,6 +56,7 @@ pub use db_parameter_group::DbParameterGroup;
 pub use db_subnet_group::DbSubnetGroup;
 pub use default_group::DefaultGroup;
 pub use distribution::Distribution;
+pub use distribution_config::website_of;
 pub use elastic_ip::ElasticIp;
 pub use file_system::FileSystem;
 pub use image::Image;

@@ -17,6 +17,7 @@ use super::{
     artefact::hex,
     bucket::delete_objects,
     buckets::{SITE, by_name, objects, ours, settled},
+    distribution,
 };
 use crate::{
     aws::{self, Aws},
@@ -94,10 +95,13 @@ impl SiteContent {
         SiteContent { bucket, objects, number: 0, max_age: max_age.into(), sources }
     }
 
-    /// Uploads what differs, deletes what is too much, and says last with which headers.
+    /// Uploads what differs, deletes what is too much, and says last with which headers. Until that is said, nothing of
+    /// it counts as done.
     async fn synchronise(&self, have: &SiteContent, marks: Vec<String>, cx: &Cx<'_>) -> aws::Result<()> {
         let name = cx.id(self.bucket);
         let s3 = settled(&name, cx.aws).await?.uploads(cx.aws);
+        let marks = marks.iter().map(|it| ObjectIdentifier::builder().key(it).build());
+        delete_objects(&name, marks.collect::<Result<_, _>>()?, &s3).await?;
         // Collected at once: the compiler cannot follow closures over borrowed keys through a stream.
         let mut uploads = Vec::new();
         for (key, sum) in &self.objects {
@@ -106,14 +110,21 @@ impl SiteContent {
             }
         }
         stream::iter(uploads).buffer_unordered(8).try_collect::<()>().await?;
-        let mark = format!("{MARK}{}", self.max_age);
-        if !marks.contains(&mark) {
-            s3.put_object().bucket(&name).key(&mark).body(ByteStream::from_static(b"")).send().await?;
-        }
         let unwanted = have.objects.keys().filter(|it| !self.objects.contains_key(*it));
-        let unwanted = unwanted.chain(marks.iter().filter(|it| **it != mark));
         let unwanted = unwanted.map(|it| ObjectIdentifier::builder().key(it).build());
-        delete_objects(&name, unwanted.collect::<Result<_, _>>()?, &s3).await
+        delete_objects(&name, unwanted.collect::<Result<_, _>>()?, &s3).await?;
+        distribution::forget(&name, &self.outdates(have), cx.aws).await?;
+        let mark = format!("{MARK}{}", self.max_age);
+        s3.put_object().bucket(&name).key(&mark).body(ByteStream::from_static(b"")).send().await?;
+        Ok(())
+    }
+
+    /// Keys under which a cache may keep something that is no longer so: what changed, and what goes.
+    fn outdates(&self, have: &SiteContent) -> Vec<String> {
+        let differs = |(key, sum): &(&String, &String)| {
+            have.max_age != self.max_age || self.objects.get(*key) != Some(*sum)
+        };
+        have.objects.iter().filter(differs).map(|(key, _)| key.clone()).collect()
     }
 
     async fn upload(&self, key: &str, bucket: &str, s3: &Client) -> aws::Result<()> {

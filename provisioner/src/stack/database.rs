@@ -1,8 +1,10 @@
 //! The database, its settings, and its copy that only reads.
 
+use std::collections::BTreeMap;
+
 use super::{firewall::Firewall, network::Network, parameters, surroundings::Surroundings};
 use crate::{
-    config::Config,
+    config::{Config, LogExport},
     engine::{AtCreation, Ref, Stack},
     kinds::{DbInstance, DbParameterGroup, DbSubnetGroup, LogGroup, Parameter, Replica, Storage},
 };
@@ -30,14 +32,12 @@ pub(super) fn database(
     let subnets = s.add_named("rds-subnet-group", &c.names.database_subnets, spec);
 
     let (series, release) = DbInstance::version(&d.engine_version);
-    // Said only where it differs from the family's own value: RDS does not show a value that is the same.
-    let tls = (!c.unsafe_choices.database_without_tls).then_some(("require_secure_transport", "1"));
     let spec = DbParameterGroup {
         name: c.names.database_parameters.clone(),
         family: format!("mysql{series}"),
-        parameters: tls.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        parameters: settings(c),
     };
-    let settings = s.add_named("rds-parameters", &c.names.database_parameters, spec);
+    let parameters = s.add_named("rds-parameters", &c.names.database_parameters, spec);
 
     let mut logs = Vec::new();
     for it in &d.log_exports {
@@ -58,7 +58,7 @@ pub(super) fn database(
         encrypted: !c.unsafe_choices.unencrypted_database,
         multi_az: d.multi_az,
         subnets,
-        parameters: settings,
+        parameters,
         groups: vec![group],
         public: false,
         port: d.port.into(),
@@ -89,4 +89,37 @@ pub(super) fn database(
         s.add_named("rds-rr", &c.names.replica, spec);
     }
     Some(Data { primary, password })
+}
+
+/// What differs from the server's own settings. Said only where it does: RDS does not show a value that is the same.
+fn settings(c: &Config) -> BTreeMap<String, String> {
+    let exports = |it: LogExport| c.database.log_exports.contains(&it);
+    let (general, slow) = (exports(LogExport::General), exports(LogExport::Slowquery));
+    let all = [
+        (!c.unsafe_choices.database_without_tls, "require_secure_transport", "1"),
+        // RDS exports files, and MySQL writes neither of these logs unless told to, and then into tables.
+        (general, "general_log", "1"),
+        (slow, "slow_query_log", "1"),
+        (general || slow, "log_output", "FILE"),
+    ];
+    let wanted = all.into_iter().filter(|it| it.0);
+    wanted.map(|(_, name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(config: &str) -> Vec<String> {
+        let config = crate::config::parse("lamp.toml", config, None).unwrap();
+        settings(&config).into_keys().collect()
+    }
+
+    #[test]
+    fn a_log_that_is_exported_is_written_and_into_a_file() {
+        assert_eq!(names(""), ["general_log", "log_output", "require_secure_transport"]);
+        let slow = names("[database]\nlog_exports = [\"slowquery\", \"error\"]");
+        assert_eq!(slow, ["log_output", "require_secure_transport", "slow_query_log"]);
+        assert_eq!(names("[database]\nlog_exports = [\"error\"]"), ["require_secure_transport"]);
+    }
 }

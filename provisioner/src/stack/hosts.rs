@@ -7,7 +7,7 @@ use super::{
     role::HostKit,
 };
 use crate::{
-    config::{Behind, Config, HostPlan},
+    config::{Behind, Config, PlacePlan},
     engine::{AtCreation, Ref, Stack},
     kinds::{
         AddressAssociation, ElasticIp, Image, ImageSource, Instance, KeyPair, RootVolume, SecurityGroup,
@@ -75,7 +75,7 @@ fn one(
     kit: &HostKit,
     doors: &Entrances,
     flavour: &Flavour<'_>,
-    plan: &HostPlan,
+    plan: &PlacePlan,
     image: &ImageSource,
 ) -> (Ref<Instance>, Option<Ref<Target>>) {
     let spec = Instance {

@@ -29,7 +29,7 @@ use crate::{config::Config, engine::Stack};
 /// The whole architecture; `lamp graph` draws it.
 ///
 /// # Errors
-/// The site's folder cannot be read.
+/// The site's folder cannot be read, or the hosts' first script is too long.
 pub fn stack(c: &Config, around: &Surroundings) -> anyhow::Result<Stack> {
     let mut s = Stack::new(&c.stack, c.tags.clone());
     if c.parts.network {
@@ -37,7 +37,7 @@ pub fn stack(c: &Config, around: &Surroundings) -> anyhow::Result<Stack> {
         let fw = firewall::firewall(&mut s, c, &net);
         let files = storage::storage(&mut s, c, &net, &fw);
         let data = database::database(&mut s, c, around, &net, &fw);
-        if let Some(kit) = role::host_kit(&mut s, c, around, files.as_ref()) {
+        if let Some(kit) = role::host_kit(&mut s, c, around, files.as_ref())? {
             parameters::parameters(&mut s, c, files.as_ref(), data.as_ref());
             let doors = entrance::entrances(&mut s, c, &net, &fw);
             hosts::public(&mut s, c, &net, &fw, &kit, &doors);

@@ -12,6 +12,19 @@ use crate::{
 /// Length of a generated password; RDS for MySQL takes up to 41 characters.
 const PASSWORD_LENGTH: usize = 32;
 
+/// Seconds between two looks of an agent at the generation, in a small fleet.
+const OFTEN: u32 = 15;
+/// How many looks a second all agents may take: half of what the Parameter Store grants an account and region by
+/// default, 40. A thousand hosts at fifteen seconds would take 66.7; at fifty they take 20.
+const LOOKS: u32 = 20;
+
+/// So seldom that the largest fleet that the configuration allows stays within that.
+fn poll_seconds(c: &Config) -> u32 {
+    let scaled = if c.parts.scaling_group { c.scaling.max } else { 0 };
+    let fixed = u32::try_from(c.public_hosts().len() + c.private_hosts().len()).unwrap_or(u32::MAX);
+    fixed.saturating_add(scaled).div_ceil(LOOKS).max(OFTEN)
+}
+
 /// The password comes first: the database is made with it.
 pub(super) fn password(s: &mut Stack, around: &Surroundings) -> Ref<Parameter> {
     let value = match &around.password {
@@ -52,6 +65,10 @@ pub(super) fn parameters(s: &mut Stack, c: &Config, files: Option<&Storage>, dat
     if c.agent.local_database {
         put(Param::LocalDatabase, "true".into());
     }
+    let seconds = poll_seconds(c);
+    if seconds != OFTEN {
+        put(Param::PollSeconds, seconds.to_string().into());
+    }
     if c.agent.share_ms != 50 {
         put(Param::ShareMs, c.agent.share_ms.to_string().into());
     }
@@ -62,4 +79,19 @@ pub(super) fn parameters(s: &mut Stack, c: &Config, files: Option<&Storage>, dat
         parts.push(node.out(Parameter::VERSION));
     }
     s.add(&Param::Generation.to_string(), Parameter::text(Value::Join(parts)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_fleet_asks_so_seldom_that_the_parameter_store_answers_all() {
+        let seconds = |max: u32| {
+            let text = format!("[scaling]\nmax = {max}");
+            poll_seconds(&crate::config::parse("lamp.toml", &text, None).unwrap())
+        };
+        // Four hosts of the lab are not the group's.
+        assert_eq!([4, 296, 297, 996].map(seconds), [15, 15, 16, 50]);
+    }
 }

@@ -19,13 +19,16 @@ pub(super) struct HostKit {
 }
 
 /// `None` in a stack without hosts.
+///
+/// # Errors
+/// More certificates than their first script can carry.
 pub(super) fn host_kit(
     s: &mut Stack,
     c: &Config,
     around: &Surroundings,
     files: Option<&Storage>,
-) -> Option<HostKit> {
-    let agent = around.agent.as_ref()?;
+) -> anyhow::Result<Option<HostKit>> {
+    let Some(agent) = around.agent.as_ref() else { return Ok(None) };
     let name = c.artefact_bucket(&around.account);
     let spec = Bucket { name: name.clone(), region: c.region.clone(), private: true, website: None };
     let bucket = s.add_named(Bucket::ARTEFACTS, &name, spec);
@@ -54,8 +57,8 @@ pub(super) fn host_kit(
         sha256: artefact.out(Artefact::SHA256),
         endpoint: around.endpoint.as_deref(),
         ca: around.ca.as_deref(),
-    });
-    Some(HostKit {
+    })?;
+    Ok(Some(HostKit {
         role,
         public_key,
         private_key,
@@ -65,5 +68,5 @@ pub(super) fn host_kit(
             hops: i32::try_from(c.hosts.metadata_hops).unwrap_or(1),
         },
         user_data,
-    })
+    }))
 }

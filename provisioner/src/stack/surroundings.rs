@@ -24,16 +24,11 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
-    /// Reads what `config` names; `trusts_bundle` says whether AWS_CA_BUNDLE is about this endpoint.
+    /// Reads what `config` names.
     ///
     /// # Errors
     /// A file that is named and cannot be read, or an agent that is nowhere.
-    pub fn read(
-        c: &Config,
-        account: &str,
-        endpoint: Option<&str>,
-        trusts_bundle: bool,
-    ) -> anyhow::Result<Surroundings> {
+    pub fn read(c: &Config, account: &str, endpoint: Option<&str>) -> anyhow::Result<Surroundings> {
         let agent = match c.parts.has_hosts() {
             true => Some(agent(c.agent.binary.clone())?),
             false => None,
@@ -41,7 +36,7 @@ impl Surroundings {
         Ok(Surroundings {
             account: account.to_owned(),
             endpoint: endpoint.map(str::to_owned),
-            ca: endpoint.filter(|_| trusts_bundle).map(|_| bundle()).transpose()?.flatten(),
+            ca: if speaks_tls(endpoint) { bundle()? } else { None },
             agent,
             public_key: keys::public(&c.access.key_dir, &c.names.public_key)?,
             private_key: keys::public(&c.access.key_dir, &c.names.private_key)?,
@@ -65,6 +60,11 @@ impl Surroundings {
     }
 }
 
+/// Whether hosts need to be told whom to trust: AWS's own authorities they know, and without TLS there is nobody.
+fn speaks_tls(endpoint: Option<&str>) -> bool {
+    endpoint.is_some_and(|it| it.to_ascii_lowercase().starts_with("https://"))
+}
+
 /// What this machine trusts at an emulator with a CA of its own, the hosts in it have to trust, too.
 fn bundle() -> anyhow::Result<Option<String>> {
     let Some(path) = std::env::var_os("AWS_CA_BUNDLE").filter(|it| !it.is_empty()) else { return Ok(None) };
@@ -82,4 +82,16 @@ fn agent(given: Option<PathBuf>) -> anyhow::Result<Artefact> {
     Artefact::read(Ref::id(None), path.clone()).with_context(|| {
         format!("reading the agent {}; build lampd beside lamp, or name it in agent.binary", path.display())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_hosts_behind_an_emulator_with_tls_are_told_whom_to_trust() {
+        assert!(speaks_tls(Some("https://127.0.0.1:4566")));
+        assert!(!speaks_tls(Some("http://127.0.0.1:5000")));
+        assert!(!speaks_tls(None));
+    }
 }

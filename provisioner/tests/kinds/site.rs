@@ -10,7 +10,7 @@ use provisioner::{
 
 use super::{Moto, build, differences, planned, repairs, take_away, up};
 
-const SITE: &str = "t-site-123456789012-us-east-1";
+const SITE: &str = "t-site-123456789012-ap-northeast-2-us-east-1";
 const ARTEFACTS: &str = "t-artefacts-123456789012-ap-northeast-2";
 
 fn site(folder: &Path, max_age: u32, name: &str) -> Stack {
@@ -76,7 +76,7 @@ async fn a_site_is_built_repaired_and_removed() {
     let put = s3.put_object().bucket(SITE).key("added by hand").body(ByteStream::from_static(b"x"));
     put.send().await.unwrap();
     s3.delete_public_access_block().bucket(SITE).send().await.unwrap();
-    let open = r#"{"Version":"2012-10-17","Statement":[{"Sid":"Open","Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::t-site-123456789012-us-east-1/*"}]}"#;
+    let open = r#"{"Version":"2012-10-17","Statement":[{"Sid":"Open","Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::t-site-123456789012-ap-northeast-2-us-east-1/*"}]}"#;
     s3.put_bucket_policy().bucket(SITE).policy(open).send().await.unwrap();
     repairs(&s, &aws, &["bucket/site", "site-content/site", "bucket-policy/site"]).await;
 
@@ -107,9 +107,12 @@ async fn only_what_changed_in_the_folder_is_uploaded() {
     );
     let before = moto.requests().len();
     build(&s, &aws).await;
-    let puts: Vec<_> =
-        moto.requests().split_off(before).into_iter().filter(|it| it.contains("PUT")).collect();
+    let made = moto.requests().split_off(before);
+    let puts: Vec<_> = made.iter().filter(|it| it.contains("PUT") && !it.contains("/.lamp/")).collect();
     assert!(puts.len() == 1 && puts[0].contains("index.html"), "{puts:#?}");
+    // Before that, CloudFront is told: who is served from its cache sees the change, too.
+    let told = made.iter().filter(|it| it.contains("POST") && it.contains("/invalidation")).count();
+    assert_eq!(told, 1, "{made:#?}");
 
     // Headers are not listed, and yet another age reaches every object.
     build(&site(folder.path(), 3600, SITE), &aws).await;

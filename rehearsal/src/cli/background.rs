@@ -167,7 +167,9 @@ pub fn url_of(state: &State, url: &str) -> anyhow::Result<Option<String>> {
 pub(super) fn open(state: &State, what: &str, port: u16) -> anyhow::Result<String> {
     match daemon::ask(state, &Order::Open { what: what.to_owned(), port })? {
         Answer::Opened(Some(url)) => Ok(url),
-        Answer::Opened(None) => bail!("there is no load balancer {what}"),
+        Answer::Opened(None) => bail!(
+            "there is no load balancer {what}, and neither a distribution nor a bucket of that DNS name"
+        ),
         _ => bail!("the rehearsal cloud answered something else"),
     }
 }

@@ -196,7 +196,7 @@ fn serve(
         }
         Order::Open { what, port } => {
             let known = opened.iter().find(|it| it.0 == what && it.1 == port).map(|it| it.2.url());
-            Answer::Opened(match known {
+            Answer::Opened(match known.map(Some).map_or_else(|| cloud.site(&what), Ok)? {
                 Some(url) => Some(url),
                 None => cloud.way_to(&what, port)?.map(|forward| {
                     let url = forward.url();

@@ -19,7 +19,8 @@ pub(crate) use daemon::Background;
 use daemon::{Answer, Order};
 pub use usage::Usage;
 
-use crate::doctor::doctor;
+use crate::doctor::{doctor, handy};
+use crate::edge::Viewer;
 use crate::state::State;
 
 /// What can be asked of the rehearsal cloud.
@@ -54,14 +55,17 @@ pub enum Command {
     Console { host: String },
     /// Prints the calls that the cloud's interface got
     Logs,
-    /// Runs curl as somebody on the internet
+    /// Runs curl as somebody on the internet, who trusts the certificates of this cloud's CloudFront and S3
     Curl {
+        /// How far from the site's bucket
+        #[arg(long, value_enum, default_value_t = Viewer::Near)]
+        from: Viewer,
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Prints a URL of this machine that leads to a load balancer
+    /// Prints a URL of this machine that leads to a load balancer, a distribution, a bucket or its website
     Open {
-        /// Its name, or the DNS name that AWS gave it
+        /// The DNS name that AWS gave it, or a load balancer's name
         what: String,
         #[arg(long, default_value_t = 80)]
         port: u16,
@@ -147,19 +151,16 @@ impl Command {
                 Answer::Text(text) => say(out, &text)?,
                 _ => bail!("the cloud answered something else"),
             },
-            Command::Curl { args } => {
-                let Answer::Located { socket, .. } = daemon::ask(state, &Order::Internet)? else {
-                    bail!("the cloud answered something else")
-                };
-                let command = std::iter::once("curl".to_owned()).chain(args).collect();
+            Command::Curl { from, args } => {
+                let socket = internet(state)?;
+                let root = socket.with_file_name(crate::edge::ROOT).display().to_string();
+                let own = ["curl", "--cacert", &root, "--interface", &from.address().to_string()];
+                let command = own.iter().map(|it| (*it).to_owned()).chain(args).collect();
                 return host::attach(&socket, crate::Place::Internet, command);
             }
             Command::Open { what, port } => say(out, &background::open(state, &what, port)?)?,
             Command::Connect { address, port } => {
-                let Answer::Located { socket, .. } = daemon::ask(state, &Order::Internet)? else {
-                    bail!("the cloud answered something else")
-                };
-                host::pipe(&socket, std::net::SocketAddrV4::new(address, port))?;
+                host::pipe(&internet(state)?, std::net::SocketAddrV4::new(address, port))?;
             }
             Command::Break { what, name, seconds } => {
                 daemon::ask(state, &Order::Break { what, name, seconds, broken: true })?;
@@ -171,7 +172,7 @@ impl Command {
             }
             Command::Doctor => {
                 let findings = doctor();
-                for it in &findings {
+                for it in findings.iter().chain(&handy()) {
                     let (mark, words) = match &it.result {
                         Ok(words) => ("ok     ", words),
                         Err(words) => ("missing", words),
@@ -182,6 +183,14 @@ impl Command {
             }
         }
         Ok(0)
+    }
+}
+
+/// How to reach the region's internet.
+fn internet(state: &State) -> anyhow::Result<std::path::PathBuf> {
+    match daemon::ask(state, &Order::Internet)? {
+        Answer::Located { socket, .. } => Ok(socket),
+        _ => bail!("the cloud answered something else"),
     }
 }
 

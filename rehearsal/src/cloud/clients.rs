@@ -14,6 +14,7 @@ use super::moto;
 use crate::region::Region;
 
 pub(super) struct Clients {
+    pub(super) cloudfront: aws_sdk_cloudfront::Client,
     pub(super) ec2: aws_sdk_ec2::Client,
     pub(super) efs: aws_sdk_efs::Client,
     pub(super) rds: aws_sdk_rds::Client,
@@ -40,6 +41,7 @@ impl Clients {
             .timeout_config(timeouts)
             .build();
         Clients {
+            cloudfront: aws_sdk_cloudfront::Client::new(&sdk),
             ec2: aws_sdk_ec2::Client::new(&sdk),
             efs: aws_sdk_efs::Client::new(&sdk),
             rds: aws_sdk_rds::Client::new(&sdk),

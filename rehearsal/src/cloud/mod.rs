@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use crate::command::Running as Process;
+use crate::edge::Edge;
 use crate::forward::Forward;
 use crate::image::Image;
 use crate::region::Region;
@@ -83,6 +84,7 @@ pub struct Cloud {
     port: u16,
     over: Arc<AtomicBool>,
     ticker: Option<JoinHandle<()>>,
+    edge: Arc<Edge>,
     _moto: Process,
     _control: Forward,
     runtime: Option<tokio::runtime::Runtime>,
@@ -125,6 +127,13 @@ impl Cloud {
         let api = (port, format!("http://{INSIDE}"));
         let sync = Arc::new(Sync::new(&region, options, shared, clients, runtime.handle().clone(), api)?);
         door.serves(&sync);
+        let edge = {
+            let _guard = runtime.enter();
+            let shared = sync.shared.clone();
+            let changes = move || shared.lock().changes;
+            let authority = Arc::clone(&sync.authority);
+            Edge::start(&region, sync.clients.cloudfront.clone(), control.url(), authority, changes)?
+        };
         let over = Arc::new(AtomicBool::new(false));
         let ticker = {
             let (sync, over) = (Arc::clone(&sync), Arc::clone(&over));
@@ -135,6 +144,7 @@ impl Cloud {
             port,
             over,
             ticker: Some(ticker),
+            edge,
             _moto: moto,
             _control: control,
             runtime: Some(runtime),

@@ -100,6 +100,15 @@ impl Cloud {
         self.way_to(balancer, port)?.with_context(|| format!("there is no load balancer {balancer}"))
     }
 
+    /// A URL of this machine that leads to what has this name in the region: a distribution, a bucket or its website.
+    ///
+    /// # Errors
+    /// If no port can be had.
+    pub fn site(&self, name: &str) -> anyhow::Result<Option<String>> {
+        let _guard = self.runtime.as_ref().map(|it| it.enter());
+        self.edge.url(name)
+    }
+
     /// As [`Cloud::open`], by a DNS name as well; `None` if there is no such thing.
     pub(crate) fn way_to(&self, what: &str, port: u16) -> anyhow::Result<Option<Forward>> {
         let running = self.sync.running();

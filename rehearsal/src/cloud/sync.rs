@@ -32,7 +32,7 @@ pub(super) struct Sync {
     pub(super) region: Region,
     pub(super) options: Options,
     pub(super) shared: Shared,
-    pub(super) authority: Authority,
+    pub(super) authority: Arc<Authority>,
     pub(super) clients: Arc<Clients>,
     pub(super) runtime: tokio::runtime::Handle,
     /// What the operator calls the cloud's interface, and what instances call it.
@@ -82,7 +82,7 @@ impl Sync {
             region: region.clone(),
             options,
             shared,
-            authority: Authority::new()?,
+            authority: Arc::new(Authority::new()?),
             clients,
             runtime,
             api,

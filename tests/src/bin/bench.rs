@@ -43,10 +43,36 @@ fn main() {
     println!();
     by_service(&runs);
     lab.assert_nothing_left("after down");
+    is_over |= is_dearer_when_larger();
     if is_over {
         println!("\nmore than it may cost");
         std::process::exit(1);
     }
+}
+
+/// Hosts of each kind and zone in stacks of growing size: about 200, 340 and 640 resources.
+const SIZES: [u32; 3] = [6, 15, 34];
+
+/// Plans stacks of growing size; says whether a resource costs more in a large one than in a small one.
+fn is_dearer_when_larger() -> bool {
+    println!("\nresources   calls   CPU ms of an empty plan   µs per resource beyond the first size");
+    let mut seen: Vec<(f64, f64)> = Vec::new();
+    for hosts in SIZES {
+        let lab = Lab::new(&format!("[hosts]\npublic_per_zone = {hosts}\nprivate_per_zone = {hosts}\n"));
+        lab.up();
+        // The least of a few: what the machine does beside it only adds.
+        let plans: Vec<Run> = (0..5).map(|_| lab.lamp("--on aws plan --json").ok()).collect();
+        let nodes = plans[0].stdout.matches("\"action\":\"keep\"").count();
+        let cpu = plans.iter().map(|it| it.cpu.as_secs_f64() * 1e3).fold(f64::INFINITY, f64::min);
+        let (nodes, calls) = (f64::from(u32::try_from(nodes).unwrap_or_default()), plans[0].calls.len());
+        let slope = seen.first().map(|(less, time)| (cpu - time) / (nodes - less) * 1e3);
+        let slope = slope.map_or(String::new(), |it| format!("{it:.0}"));
+        println!("{nodes:>9}   {calls:>5}   {cpu:>23.0}   {slope:>37}");
+        seen.push((nodes, cpu));
+    }
+    // Were it quadratic, the step from the second to the third size would cost three times as much a resource.
+    let step = |from: (f64, f64), to: (f64, f64)| (to.1 - from.1) / (to.0 - from.0);
+    step(seen[1], seen[2]) > 2.0 * step(seen[0], seen[1]).max(0.02)
 }
 
 fn by_service(runs: &[(&str, Run)]) {

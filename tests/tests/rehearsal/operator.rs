@@ -143,6 +143,18 @@ fn shared_state() -> PathBuf {
 
 /// Status and body of a URL on this machine; status 0 when there is no answer.
 pub(crate) fn get(url: &str) -> (u16, String) {
+    let text = ask(url);
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_default();
+    let code = head.split(' ').nth(1).and_then(|it| it.parse().ok()).unwrap_or(0);
+    (code, body.to_owned())
+}
+
+/// What comes before the body.
+pub(crate) fn headers(url: &str) -> String {
+    ask(url).split("\r\n\r\n").next().unwrap_or_default().to_owned()
+}
+
+fn ask(url: &str) -> String {
     let rest = url.strip_prefix("http://").expect("http");
     let (host, path) = rest.split_once('/').expect("a path");
     let ask = || -> std::io::Result<String> {
@@ -153,8 +165,5 @@ pub(crate) fn get(url: &str) -> (u16, String) {
         line.read_to_end(&mut bytes)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
-    let text = ask().unwrap_or_default();
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_default();
-    let code = head.split(' ').nth(1).and_then(|it| it.parse().ok()).unwrap_or(0);
-    (code, body.to_owned())
+    ask().unwrap_or_default()
 }

@@ -161,6 +161,71 @@ fn what_was_changed_by_hand_is_named_and_repaired() {
 }
 
 #[test]
+fn status_names_what_differs_and_ends_with_1() {
+    let lab = Lab::new("");
+    lab.up();
+    lab.lamp("--on aws status").ok();
+    let (what, node, deed) = DRIFTS.iter().find(|it| it.0 == "a rule is added").unwrap();
+    deed(lab.account(), &lab.snapshot());
+    let status = lab.lamp("--on aws status").expect(1).says(&[node]);
+    assert!(status.changes().is_empty(), "{what}: status only looks");
+}
+
+#[test]
+fn the_scaling_groups_settings_change_later() {
+    let lab = Lab::new("");
+    lab.up();
+    lab.configure(
+        "[scaling]\nmin = 1\nmax = 3\ncooldown = 120\nhealth_check = \"ELB\"\nhealth_check_grace = 90\n\
+         max_instance_lifetime = 604800\nscale_in_protection = true\ncpu_target = 50.0\n\
+         termination_policies = [\"OldestLaunchTemplate\", \"NewestInstance\"]\n\
+         suspended_processes = [\"AZRebalance\"]\n",
+    );
+    lab.lamp("--on aws plan").expect(2).says(&["scaling-group/asg", "termination_policies", "cooldown"]);
+    lab.up();
+    lab.lamp("--on aws plan").ok();
+    let account = lab.snapshot();
+    let group = account.one("scaling-group", "lab-vpc-asg");
+    for (key, want) in [
+        ("MinSize", json!(1)),
+        ("MaxSize", json!(3)),
+        ("DefaultCooldown", json!(120)),
+        ("HealthCheckType", json!("ELB")),
+        ("HealthCheckGracePeriod", json!(90)),
+        ("MaxInstanceLifetime", json!(604_800)),
+        ("NewInstancesProtectedFromScaleIn", json!(true)),
+        ("TerminationPolicies", json!(["OldestLaunchTemplate", "NewestInstance"])),
+    ] {
+        assert_eq!(group[key], want, "{key} of {group}");
+    }
+    assert_eq!(group["SuspendedProcesses"][0]["ProcessName"], "AZRebalance");
+}
+
+#[test]
+fn a_plan_searches_for_what_is_not_where_the_last_up_saw_it() {
+    let lab = Lab::new("");
+    lab.up();
+    let short = lab.lamp("--on aws plan").ok().calls.len();
+    let seen = lab.snapshot();
+    let vpc = seen.one("vpc", "lab-vpc");
+    let noted = vpc["Tags"].as_array().unwrap().iter();
+    let noted: Vec<Value> =
+        noted.filter(|it| it["Key"].to_string().contains("lamp:seen:")).cloned().collect();
+    assert!(!noted.is_empty(), "{vpc}");
+    // Something else of the same kind in its place is not taken for it.
+    let (image, other) = ("lamp:seen:image/ami-public-ec2", json!("ami-0123456789abcdef0"));
+    let odd = json!({ "Resources": [vpc["VpcId"]], "Tags": [{ "Key": image, "Value": other }] });
+    lab.account().call("ec2", "create_tags", odd);
+    assert!(short < lab.lamp("--on aws plan").ok().calls.len());
+    // Without the notes all is found as well, and the next change writes them again.
+    lab.account().call("ec2", "delete_tags", json!({ "Resources": [vpc["VpcId"]], "Tags": noted }));
+    assert!(short < lab.lamp("--on aws plan").ok().calls.len());
+    lab.configure("tags = { team = \"web\" }\n");
+    lab.up();
+    assert_eq!(lab.lamp("--on aws plan").ok().calls.len(), short);
+}
+
+#[test]
 fn what_cannot_change_in_place_is_refused_with_the_way_out() {
     let lab = Lab::new("");
     lab.up();

@@ -83,6 +83,14 @@ fn dependencies_point_one_way() {
         "the renderers make no AWS call",
         &offences(&format!("{p}/ui"), &["aws_sdk_", "crate::kinds", "crate::commands"], &[]),
     );
+    none(
+        "only the commands know the rehearsal",
+        &offences(
+            "provisioner/src",
+            &["rehearsal::"],
+            &["provisioner/src/commands", "provisioner/src/cli.rs"],
+        ),
+    );
     none("agent and provisioner never see each other", &offences("agent", &["provisioner::"], &[]));
     none("agent and provisioner never see each other", &offences(p, &["agent::main", "lampd::"], &[]));
     none("shared has no AWS and no runtime", &offences("shared", &["aws_", "tokio"], &[]));

@@ -146,7 +146,7 @@ fn the_scaling_group_is_the_labs() {
 fn the_site_is_in_virginia() {
     let lab = lab();
     assert_eq!(lab.site.region, "us-east-1");
-    assert_eq!(lab.site_bucket("123456789012"), "lab-vpc-site-123456789012-us-east-1");
+    assert_eq!(lab.site_bucket("123456789012"), "lab-vpc-site-123456789012-ap-northeast-2-us-east-1");
     assert_eq!(lab.artefact_bucket("123456789012"), "lab-vpc-artefacts-123456789012-ap-northeast-2");
 }
 
