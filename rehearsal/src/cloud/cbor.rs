@@ -104,15 +104,27 @@ fn number(it: f64) -> Value {
 /// What is a time shows in the name alone.
 fn write(to: &mut Encoder, name: &str, it: &Value) {
     match it {
-        Value::Null => drop(to.null()),
-        Value::Bool(it) => drop(to.boolean(*it)),
-        Value::String(it) => drop(to.str(it)),
+        Value::Null => {
+            to.null();
+        }
+        Value::Bool(it) => {
+            to.boolean(*it);
+        }
+        Value::String(it) => {
+            to.str(it);
+        }
         Value::Number(it) => {
             let is_time = name.ends_with("Timestamp") || name == "Timestamps";
             match (it.as_i64(), it.as_f64()) {
-                (_, Some(seconds)) if is_time => drop(to.timestamp(&DateTime::from_secs_f64(seconds))),
-                (Some(whole), _) => drop(to.long(whole)),
-                (None, part) => drop(to.double(part.unwrap_or_default())),
+                (_, Some(seconds)) if is_time => {
+                    to.timestamp(&DateTime::from_secs_f64(seconds));
+                }
+                (Some(whole), _) => {
+                    to.long(whole);
+                }
+                (None, part) => {
+                    to.double(part.unwrap_or_default());
+                }
             }
         }
         Value::Array(all) => {
