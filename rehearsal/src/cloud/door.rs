@@ -19,6 +19,7 @@ use hyper_util::rt::TokioIo;
 
 use super::answers;
 use super::call::Call;
+use super::cbor;
 use super::clients::Clients;
 use super::fault::{FaultKind, strike};
 use super::guards;
@@ -110,8 +111,11 @@ impl Door {
         request: Request<Incoming>,
     ) -> Result<Response<Full<Bytes>>, anyhow::Error> {
         let began = Instant::now();
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let body = body.collect().await.context("reading a call")?.to_bytes();
+        let in_json = cbor::understood(&mut parts, &body)?;
+        let was_cbor = in_json.is_some();
+        let body = in_json.unwrap_or(body);
         let call = Call::of(&parts, &body);
         let fault = strike(&mut self.shared.lock().faults, &call);
         let answer = match fault.and_then(FaultKind::answer) {
@@ -122,7 +126,7 @@ impl Door {
         if fault == Some(FaultKind::DroppedAnswer) {
             anyhow::bail!("the answer is dropped, as ordered");
         }
-        Ok(answer)
+        Ok(if was_cbor { cbor::answered(answer).await } else { answer })
     }
 
     /// Refuses it as AWS would, answers it here, or lets the control plane do it.
@@ -161,7 +165,7 @@ impl Door {
                 left = guards::left_by(&sync, call).await;
             }
         }
-        let answer = match self.forward(self.question(call, parts, &body)).await {
+        let answer = match moto::ask(&self.region, self.question(call, parts, &body)).await {
             Ok(answer) => answer,
             Err(err) => return unavailable(&format!("{err:#}")).answer(call),
         };
@@ -235,7 +239,7 @@ impl Door {
                     promotion::orphans(&sync, &id).await;
                 }
                 // What fails is still there, and says so as soon as its life here has ended.
-                let _ = door.forward(request).await;
+                let _ = moto::ask(&door.region, request).await;
                 let mut known = door.shared.lock();
                 known.lives.end(kind, &id);
                 known.changes += 1;
@@ -248,7 +252,7 @@ impl Door {
     async fn described(&self, call: &Call, parts: &Parts, id: &str) -> Response<Full<Bytes>> {
         let form = format!("Action=DescribeDBInstances&Version=2014-10-31&DBInstanceIdentifier={id}");
         let request = self.question(call, parts.clone(), &Bytes::from(form));
-        let answer = match self.forward(request).await {
+        let answer = match moto::ask(&self.region, request).await {
             Ok(answer) => self.reply(call, answer),
             Err(err) => return unavailable(&format!("{err:#}")).answer(call),
         };
@@ -289,23 +293,6 @@ impl Door {
         parts.headers.remove(TRANSFER_ENCODING);
         parts.headers.remove(CONNECTION);
         Request::from_parts(parts, Full::new(body))
-    }
-
-    /// One connection each: moto closes them anyway.
-    async fn forward(&self, request: Request<Full<Bytes>>) -> anyhow::Result<Response<Bytes>> {
-        let region = self.region.clone();
-        let dial = move || region.dial(Place::Internet, moto::ADDRESS);
-        let line = tokio::task::spawn_blocking(dial).await.context("reaching the control plane")??;
-        line.set_nonblocking(true).context("reaching the control plane")?;
-        let line = tokio::net::TcpStream::from_std(line).context("reaching the control plane")?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(line))
-            .await
-            .context("reaching the control plane")?;
-        tokio::spawn(connection);
-        let answer = sender.send_request(request).await.context("asking the control plane")?;
-        let (parts, body) = answer.into_parts();
-        let body = body.collect().await.context("reading the control plane's answer")?.to_bytes();
-        Ok(Response::from_parts(parts, body))
     }
 
     fn reply(&self, call: &Call, answer: Response<Bytes>) -> Response<Bytes> {

@@ -4,6 +4,7 @@ mod answers;
 mod book;
 mod breaking;
 mod call;
+mod cbor;
 mod clients;
 mod door;
 mod exports;
@@ -128,7 +129,7 @@ impl Cloud {
         let shared = Shared::default();
         shared.lock().scaling.clock = options.clock;
         let control = region.forward(Place::Internet, moto::ADDRESS)?;
-        let clients = Arc::new(Clients::new(&control.url(), &options.region));
+        let clients = Arc::new(Clients::new(&region, &control.url(), &options.region));
         let door = Door::new(&region, &shared, &clients)?;
         let guard = runtime.enter();
         let port = door.open_outside(options.port)?;

@@ -3,11 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::Context;
-use aws_sdk_cloudwatch::types::{
-    ComparisonOperator, Dimension, MetricDatum, StandardUnit, StateValue, Statistic,
-};
 use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use super::alarm::{Alarm, AlarmState};
 use super::group::{Group, Stage};
@@ -16,32 +13,28 @@ use crate::cloud::sync::Sync;
 
 pub(super) async fn delete_alarms(aws: &Clients, names: Vec<String>) -> anyhow::Result<()> {
     if !names.is_empty() {
-        let delete = aws.cloudwatch.delete_alarms().set_alarm_names(Some(names));
-        delete.send().await.context("deleting a policy's alarms")?;
+        aws.cloudwatch("DeleteAlarms", &json!({ "AlarmNames": names })).await?;
     }
     Ok(())
 }
 
 /// Makes a policy's alarm, or changes it.
 pub(super) async fn put_alarm(aws: &Clients, group: &str, policy: &str, alarm: &Alarm) -> anyhow::Result<()> {
-    let (operator, periods) = match alarm.looks_above {
-        true => (ComparisonOperator::GreaterThanThreshold, alarm.periods()),
-        false => (ComparisonOperator::LessThanThreshold, alarm.periods()),
-    };
-    let put = aws.cloudwatch.put_metric_alarm().alarm_name(&alarm.name).namespace("AWS/EC2");
-    put.metric_name("CPUUtilization")
-        .dimensions(dimension("AutoScalingGroupName", group))
-        .statistic(Statistic::Average)
-        .period(60)
-        .evaluation_periods(i32::try_from(periods).unwrap_or(i32::MAX))
-        .threshold(alarm.threshold)
-        .comparison_operator(operator)
-        .alarm_actions(policy)
-        .alarm_description(format!("DO NOT EDIT OR DELETE. For TargetTrackingScaling policy {policy}."))
-        .send()
-        .await
-        .with_context(|| format!("making alarm {}", alarm.name))?;
-    Ok(())
+    let operator = if alarm.looks_above { "GreaterThanThreshold" } else { "LessThanThreshold" };
+    let wanted = json!({
+        "AlarmName": alarm.name,
+        "AlarmDescription": format!("DO NOT EDIT OR DELETE. For TargetTrackingScaling policy {policy}."),
+        "AlarmActions": [policy],
+        "Namespace": "AWS/EC2",
+        "MetricName": "CPUUtilization",
+        "Dimensions": dimensions("AutoScalingGroupName", group),
+        "Statistic": "Average",
+        "Period": 60,
+        "EvaluationPeriods": alarm.periods(),
+        "Threshold": alarm.threshold,
+        "ComparisonOperator": operator,
+    });
+    aws.cloudwatch("PutMetricAlarm", &wanted).await
 }
 
 /// Tells CloudWatch the states that it has not heard of.
@@ -55,13 +48,12 @@ pub(super) fn tell_alarms(sync: &Arc<Sync>, group: &str) {
         };
         for alarm in &untold {
             let state = match alarm.state {
-                AlarmState::Unknown => StateValue::InsufficientData,
-                AlarmState::Ok => StateValue::Ok,
-                AlarmState::Alarm => StateValue::Alarm,
+                AlarmState::Unknown => "INSUFFICIENT_DATA",
+                AlarmState::Ok => "OK",
+                AlarmState::Alarm => "ALARM",
             };
-            let tell = sync.clients.cloudwatch.set_alarm_state().alarm_name(&alarm.name).state_value(state);
-            let told = sync.runtime.block_on(tell.state_reason(&alarm.reason).send());
-            told.with_context(|| format!("telling the state of alarm {}", alarm.name))?;
+            let told = json!({ "AlarmName": alarm.name, "StateValue": state, "StateReason": alarm.reason });
+            sync.runtime.block_on(sync.clients.cloudwatch("SetAlarmState", &told))?;
         }
         let mut known = sync.shared.lock();
         let policies =
@@ -103,42 +95,30 @@ pub(super) fn publish(
         return;
     }
     sync.work("metrics", move |sync| {
-        let when = aws_sdk_cloudwatch::primitives::DateTime::from_millis(at.as_millisecond());
-        let datum = |name: &str, of: Dimension, value: f64, unit: StandardUnit| {
-            let it = MetricDatum::builder().metric_name(name).dimensions(of).timestamp(when);
-            it.value(value).unit(unit).build()
+        #[expect(clippy::cast_precision_loss, reason = "the year 2026 is far from where it would matter")]
+        let when = at.as_millisecond() as f64 / 1000.0;
+        let datum = |metric: &str, of: Value, value: f64, unit: &str| {
+            json!({ "MetricName": metric, "Dimensions": of, "Timestamp": when, "Value": value, "Unit": unit })
         };
-        let cpu = |of: &str, name: &str, value| {
-            datum("CPUUtilization", dimension(of, name), value, StandardUnit::Percent)
-        };
+        let cpu = |of: &str, name: &str, value| datum("CPUUtilization", dimensions(of, name), value, "Percent");
         let load = instances.iter().map(|(id, value)| cpu("InstanceId", id, *value));
-        let load: Vec<MetricDatum> = load
-            .chain(groups.iter().map(|(name, value)| cpu("AutoScalingGroupName", name, *value)))
-            .collect();
+        let load = load.chain(groups.iter().map(|(name, value)| cpu("AutoScalingGroupName", name, *value)));
         let counts = sizes.iter().flat_map(|(group, all)| {
-            all.iter().map(|(name, count)| {
+            all.iter().map(|(metric, count)| {
                 #[expect(clippy::cast_precision_loss, reason = "nobody has that many instances")]
                 let value = *count as f64;
-                datum(name, dimension("AutoScalingGroupName", group), value, StandardUnit::None)
+                datum(metric, dimensions("AutoScalingGroupName", group), value, "None")
             })
         });
-        for (namespace, data) in [("AWS/EC2", load), ("AWS/AutoScaling", counts.collect())] {
-            if !data.is_empty() {
-                let put = sync
-                    .clients
-                    .cloudwatch
-                    .put_metric_data()
-                    .namespace(namespace)
-                    .set_metric_data(Some(data));
-                sync.runtime
-                    .block_on(put.send())
-                    .with_context(|| format!("publishing metrics of {namespace}"))?;
-            }
+        let all: [(&str, Vec<Value>); 2] = [("AWS/EC2", load.collect()), ("AWS/AutoScaling", counts.collect())];
+        for (namespace, data) in all.into_iter().filter(|it| !it.1.is_empty()) {
+            let data = json!({ "Namespace": namespace, "MetricData": data });
+            sync.runtime.block_on(sync.clients.cloudwatch("PutMetricData", &data))?;
         }
         Ok(())
     });
 }
 
-fn dimension(name: &str, value: &str) -> Dimension {
-    Dimension::builder().name(name).value(value).build()
+fn dimensions(name: &str, value: &str) -> Value {
+    json!([{ "Name": name, "Value": value }])
 }
