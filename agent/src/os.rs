@@ -63,7 +63,8 @@ pub struct Ahead {
 /// How files of packages are found that a power cut left empty, and mended.
 #[derive(Debug, PartialEq)]
 pub struct Damage {
-    /// Prints a line for each file that is not as its package has it; the third letter is a `5` where its content differs.
+    /// Prints a line for each file whose content is not its package's (the third letter is a `5`), and for each piece of
+    /// configuration that is missing; and no others, since an image without manuals misses a hundred kilobytes of them.
     pub verify: &'static [&'static str],
     /// Prints `NAME: …` for each of the files that follow.
     pub owner: &'static [&'static str],

@@ -23,7 +23,7 @@ pub(super) static AMAZON: Os = Os {
         install: &["dnf", "-y", "-q", "--setopt=install_weak_deps=False", "install"],
         ahead: None,
         damage: Damage {
-            verify: &["rpm", "-V", "-a"],
+            verify: &["sh", "-c", "rpm -V -a | grep -E '^(..5|missing +c )'"],
             owner: &["rpm", "-q", "--qf", "%{NAME}:\\n", "-f"],
             reinstall: &["dnf", "-y", "-q", "reinstall"],
         },
@@ -92,7 +92,7 @@ pub(super) static DEBIAN: Os = Os {
             but: &["-cgi", "-cli", "-fpm", "-phpdbg"],
         }),
         damage: Damage {
-            verify: &["dpkg", "--verify"],
+            verify: &["sh", "-c", "dpkg --verify | grep -E '^(..5|missing +c )'"],
             owner: &["dpkg", "--search"],
             reinstall: &[
                 "apt-get",

@@ -52,14 +52,19 @@ async fn slow_clients_hold_up_nobody() {
     database.seed().await;
     let page = Page::start(Some(database.feed())).await;
     let at = page.at;
+    let (others, served) = tokio::sync::watch::channel(false);
     let slow: Vec<_> = (0..200)
         .map(|_| {
+            let mut served = served.clone();
             tokio::spawn(async move {
                 let mut stream = TcpStream::connect(at).await.unwrap();
-                for byte in b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: 1\r\n\r\n" {
+                for byte in b"GET / HTTP/1.1\r\nHost: x\r\nX-Sl" {
                     stream.write_all(&[*byte]).await.unwrap();
                     tokio::time::sleep(Duration::from_millis(30)).await;
                 }
+                // Whoever waited for these would wait for ever.
+                drop(served.wait_for(|it| *it).await.unwrap());
+                stream.write_all(b"ow: 1\r\n\r\n").await.unwrap();
                 let mut answer = [0; 15];
                 stream.read_exact(&mut answer).await.unwrap();
                 assert_eq!(&answer, b"HTTP/1.1 200 OK");
@@ -67,10 +72,9 @@ async fn slow_clients_hold_up_nobody() {
         })
         .collect();
     for _ in 0..20 {
-        let began = Instant::now();
         assert_eq!(get(at, "/").await.status, 200);
-        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
     }
+    others.send_replace(true);
     for it in slow {
         it.await.unwrap();
     }
