@@ -62,6 +62,8 @@ fn script(lab: &Lab, name: &str) -> (f64, String) {
 
 fn agent(lab: &Lab, name: &str) -> (f64, String) {
     let host = lab.host(name, Image::plain());
+    // Where user data puts it.
+    host.sh("mv /root/lampd /usr/local/bin/lampd && ln -s /usr/local/bin/lampd /root/lampd");
     let began = Instant::now();
     host.install();
     host.until_ready();

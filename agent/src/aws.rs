@@ -1,6 +1,6 @@
 //! The way to AWS: one client, credentials from the environment or the instance's role and from nowhere else.
 
-use std::{error::Error, path::Path, time::Duration};
+use std::{error::Error, time::Duration};
 
 use anyhow::Context;
 use aws_config::{
@@ -15,7 +15,7 @@ use aws_sdk_ssm::config::{
 };
 use aws_smithy_http_client::tls;
 
-use crate::settings::Settings;
+use crate::{host::Host, settings::Settings};
 
 /// What the agent talks to.
 pub struct Aws {
@@ -28,8 +28,8 @@ impl Aws {
     ///
     /// # Errors
     /// When the CA bundle cannot be read.
-    pub fn new(settings: &Settings) -> anyhow::Result<Aws> {
-        let http = http_client(settings)?;
+    pub fn new(settings: &Settings, host: &Host) -> anyhow::Result<Aws> {
+        let http = http_client(settings, host)?;
         let sleep = SharedAsyncSleep::new(aws_smithy_async_sleep());
         let provider = ProviderConfig::without_region()
             .with_region(Some(Region::new(settings.region.clone())))
@@ -81,11 +81,13 @@ impl aws_sdk_ssm::config::AsyncSleep for Tokio {
 }
 
 /// ring for TLS; the system's roots and, where one is set, the bundle of an emulator.
-fn http_client(settings: &Settings) -> anyhow::Result<SharedHttpClient> {
+fn http_client(settings: &Settings, host: &Host) -> anyhow::Result<SharedHttpClient> {
     let bundle = settings.ca_bundle.clone().or_else(|| std::env::var_os("AWS_CA_BUNDLE").map(Into::into));
     let mut trust = tls::TrustStore::empty().with_native_roots(true);
     if let Some(path) = bundle {
-        trust = trust.with_pem_certificate(read(&path)?);
+        let path = path.to_string_lossy();
+        let bytes = host.read_bytes(&path)?.with_context(|| format!("ca_bundle: {path} is missing"))?;
+        trust = trust.with_pem_certificate(bytes);
     }
     let context =
         tls::TlsContext::builder().with_trust_store(trust).build().context("preparing TLS for AWS")?;
@@ -93,10 +95,6 @@ fn http_client(settings: &Settings) -> anyhow::Result<SharedHttpClient> {
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
         .tls_context(context)
         .build_https())
-}
-
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("ca_bundle: reading {}", path.display()))
 }
 
 /// The whole chain of an SDK error in one line: its own display stops at "service error".

@@ -37,6 +37,11 @@ pub enum Command {
         #[arg(long)]
         no_seal: bool,
     },
+    /// Work on the lab's table; what was done is one line of JSON
+    Db {
+        #[command(subcommand)]
+        what: Db,
+    },
     /// Remove the services and everything they wrote; packages and the site stay
     Uninstall,
 }
@@ -53,7 +58,7 @@ pub struct Install {
     /// Certificates to trust at that endpoint, beside the system's
     #[arg(long, value_name = "FILE")]
     pub ca_bundle: Option<PathBuf>,
-    /// Certificates to trust at the database, instead of Amazon's
+    /// Certificates to trust at the database, instead of Amazon's (kept as /etc/lamp/database-ca.pem)
     #[arg(long, value_name = "FILE")]
     pub db_ca: Option<PathBuf>,
     /// Leave /var/www/html/index.php to its owner
@@ -62,6 +67,24 @@ pub struct Install {
     /// Enable the services without starting them
     #[arg(long)]
     pub no_start: bool,
+}
+
+#[derive(Subcommand)]
+pub enum Db {
+    /// Make the table SAMPLE with the lab's rows, as far as they are missing
+    Seed {
+        /// Another server than the one that the site reads, such as the primary
+        #[arg(long, value_name = "NAME")]
+        server: Option<String>,
+    },
+    /// Add one row, unless it is there
+    Add {
+        name: String,
+        address: String,
+        /// Another server than the one that the site reads, such as the primary
+        #[arg(long, value_name = "NAME")]
+        server: Option<String>,
+    },
 }
 
 #[derive(Args)]

@@ -72,6 +72,20 @@ impl std::fmt::Debug for DatabaseFeed {
     }
 }
 
+impl DatabaseFeed {
+    /// The database of the stack, with the certificates to verify it.
+    pub fn of(it: &Database, roots: &str) -> DatabaseFeed {
+        DatabaseFeed {
+            endpoint: it.endpoint.clone(),
+            port: it.port,
+            name: it.name.clone(),
+            user: it.user.clone(),
+            password: it.password.clone(),
+            roots: it.tls.then(|| roots.to_owned()),
+        }
+    }
+}
+
 impl Feed {
     /// Puts together what the page gets.
     pub fn new(
@@ -82,14 +96,7 @@ impl Feed {
         roots: &str,
         steps: Reports,
     ) -> Feed {
-        let database = config.and_then(|it| it.database.as_ref()).map(|it: &Database| DatabaseFeed {
-            endpoint: it.endpoint.clone(),
-            port: it.port,
-            name: it.name.clone(),
-            user: it.user.clone(),
-            password: it.password.clone(),
-            roots: it.tls.then(|| roots.to_owned()),
-        });
+        let database = config.and_then(|it| it.database.as_ref()).map(|it| DatabaseFeed::of(it, roots));
         let files = config.and_then(|it| it.files.as_ref()).map(|it| FilesFeed {
             id: it.id.clone(),
             transport: match it.transport {

@@ -63,7 +63,8 @@ impl Host {
     pub async fn run(&self, argv: &[&str], limit: Duration) -> anyhow::Result<String> {
         let out = self.try_run(argv, limit).await?;
         if out.code != 0 {
-            let shown = argv.iter().take(3).copied().collect::<Vec<_>>().join(" ");
+            let words = argv.iter().skip_while(|it| **it == "env" || it.contains('='));
+            let shown = words.take(3).copied().collect::<Vec<_>>().join(" ");
             bail!("`{shown}` failed with exit code {}: {}", out.code, last_words(&out));
         }
         Ok(out.stdout)
@@ -238,6 +239,11 @@ impl Host {
         names.with_context(|| format!("listing {path}"))
     }
 
+    /// Where a link leads.
+    pub fn link(&self, path: &str) -> Option<PathBuf> {
+        fs::read_link(self.at(path)).ok()
+    }
+
     /// Size of a file.
     pub fn size(&self, path: &str) -> Option<u64> {
         fs::metadata(self.at(path)).ok().map(|it| it.len())
@@ -249,32 +255,6 @@ impl Host {
             Ok(it) => format!("{}:{}.{}", it.len(), it.mtime(), it.mtime_nsec()),
             Err(_) => "-".to_owned(),
         }
-    }
-
-    /// Whether a file system is mounted exactly there.
-    pub fn is_mounted(&self, path: &str) -> bool {
-        let table = self.read("/proc/self/mountinfo").ok().flatten().unwrap_or_default();
-        table.lines().any(|line| line.split(' ').nth(4) == Some(path))
-    }
-
-    /// A user's number, from the machine's own files: no directory service may hold up convergence.
-    pub fn user(&self, name: &str) -> Option<Owner> {
-        let line = self.account("/etc/passwd", name)?;
-        let mut parts = line.split(':').skip(2);
-        Some(Owner { uid: parts.next()?.parse().ok()?, gid: parts.next()?.parse().ok()? })
-    }
-
-    /// A group's number and members.
-    pub fn group(&self, name: &str) -> Option<(u32, Vec<String>)> {
-        let line = self.account("/etc/group", name)?;
-        let mut parts = line.split(':').skip(2);
-        let gid = parts.next()?.parse().ok()?;
-        Some((gid, parts.next().unwrap_or_default().split(',').map(str::to_owned).collect()))
-    }
-
-    fn account(&self, file: &str, name: &str) -> Option<String> {
-        let text = self.read(file).ok().flatten()?;
-        text.lines().find(|it| it.split(':').next() == Some(name)).map(str::to_owned)
     }
 
     /// Where a path of the machine lies.
@@ -301,6 +281,8 @@ pub fn last_words(out: &Output) -> String {
     let tail = picked[picked.len().saturating_sub(3)..].join("; ");
     if tail.is_empty() { "it said nothing".to_owned() } else { tail.chars().take(400).collect() }
 }
+
+mod tables;
 
 #[cfg(test)]
 pub mod script;

@@ -44,6 +44,7 @@ async fn perform(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Status { json } => return commands::status::status(&host, json),
         Command::Bake { no_seal } => commands::bake::bake(&host, !no_seal).await?,
+        Command::Db { what } => commands::db::db(&host, what).await?,
         Command::Uninstall => commands::install::uninstall(&host).await?,
     }
     Ok(ExitCode::SUCCESS)

@@ -1,8 +1,11 @@
-//! What differs between the operating systems: one table, so that no other file asks which one this is.
+//! What differs between the operating systems, so that no file asks which one this is: the table's columns.
 
 use anyhow::{Context, bail};
 
+use self::families::{AMAZON, DEBIAN};
 use crate::host::Host;
+
+mod families;
 
 /// One family of distributions: its names for the things that every step speaks of.
 #[derive(Debug, PartialEq)]
@@ -47,7 +50,7 @@ pub struct Packages {
 /// Packages that make the others quicker to install when they come first.
 #[derive(Debug, PartialEq)]
 pub struct Ahead {
-    /// Options that make an installation print `Inst NAME …` for each package, and do nothing.
+    /// Options that make an installation print `'ADDRESS' NAME_VERSION.deb …` for each package, and do nothing.
     pub preview: &'static [&'static str],
     /// Options for what somebody else will ask for.
     pub auto: &'static [&'static str],
@@ -115,122 +118,6 @@ pub struct Php {
     pub socket: String,
     pub unit: String,
 }
-
-static AMAZON: Os = Os {
-    name: "Amazon Linux 2023",
-    ids: &["amzn"],
-    packages: Packages {
-        base: &["httpd", "php8.4", "php8.4-fpm", "php8.4-mysqlnd", "mariadb1011-client-utils"],
-        efs: &["amazon-efs-utils"],
-        nfs: &["nfs-utils"],
-        stamps: &["/var/lib/rpm/rpmdb.sqlite", "/var/lib/rpm/rpmdb.sqlite-wal"],
-        query: &["rpm", "-q", "--qf", "%{NAME} installed %{VERSION}\\n"],
-        heal: None,
-        lists: None,
-        refresh: &["dnf", "-q", "makecache"],
-        install: &["dnf", "-y", "-q", "--setopt=install_weak_deps=False", "install"],
-        ahead: None,
-        damage: Damage {
-            verify: &["rpm", "-V", "-a"],
-            owner: &["rpm", "-q", "--qf", "%{NAME}:\\n", "-f"],
-            reinstall: &["dnf", "-y", "-q", "reinstall"],
-        },
-    },
-    web_user: "apache",
-    login_users: &["ec2-user"],
-    apache: Apache {
-        unit: "httpd.service",
-        site: "/etc/httpd/conf.d/zz-lamp.conf",
-        modules: None,
-        test: &["httpd", "-t"],
-    },
-    php: PhpPlace::Fixed {
-        ini: "/etc/php.d",
-        pool: "/etc/php-fpm.d",
-        socket: "/run/php-fpm/www.sock",
-        unit: "php-fpm.service",
-    },
-    local_database: LocalDatabase {
-        packages: &["mariadb1011-server"],
-        unit: "mariadb.service",
-        socket: "/var/lib/mysql/mysql.sock",
-    },
-};
-
-static DEBIAN: Os = Os {
-    name: "Debian or Ubuntu",
-    ids: &["debian", "ubuntu"],
-    packages: Packages {
-        base: &["apache2", "php-fpm", "php-mysql", "mariadb-client"],
-        // amazon-efs-utils is in neither distribution: whoever wants TLS brings the package along in the image.
-        efs: &[],
-        nfs: &["nfs-common"],
-        stamps: &["/var/lib/dpkg/status"],
-        query: &["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status} ${Version}\\n"],
-        heal: Some(&["dpkg", "--configure", "-a", "--force-confold"]),
-        lists: Some("/var/lib/apt/lists"),
-        refresh: &["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=2", "update"],
-        install: &[
-            "apt-get",
-            "-q",
-            "-y",
-            "--no-install-recommends",
-            // Another process may hold the lock: an unattended upgrade at first boot does.
-            "-o",
-            "DPkg::Lock::Timeout=300",
-            "-o",
-            "Acquire::Retries=2",
-            "-o",
-            "Dpkg::Options::=--force-confold",
-            // Synced once, when everything is unpacked.
-            "-o",
-            "Dpkg::Options::=--force-unsafe-io",
-            "install",
-        ],
-        // Each of PHP's modules is switched on anew for each way of running PHP that is there already: some four
-        // thousand processes more, and what comes of it is the same.
-        ahead: Some(Ahead {
-            preview: &["--simulate"],
-            auto: &["--mark-auto"],
-            family: "php",
-            but: &["-cgi", "-cli", "-fpm", "-phpdbg"],
-        }),
-        damage: Damage {
-            verify: &["dpkg", "--verify"],
-            owner: &["dpkg", "--search"],
-            reinstall: &[
-                "apt-get",
-                "-q",
-                "-y",
-                "-o",
-                "DPkg::Lock::Timeout=300",
-                "-o",
-                // An empty configuration file is removed before.
-                "Dpkg::Options::=--force-confold,confmiss",
-                "--reinstall",
-                "install",
-            ],
-        },
-    },
-    web_user: "www-data",
-    login_users: &["ec2-user", "admin", "ubuntu"],
-    apache: Apache {
-        unit: "apache2.service",
-        site: "/etc/apache2/conf-enabled/zz-lamp.conf",
-        modules: Some(Modules {
-            folder: "/etc/apache2/mods-enabled",
-            enable: &["a2enmod", "-q"],
-            names: &["proxy", "proxy_fcgi", "setenvif", "alias"],
-        }),
-        test: &["apache2ctl", "configtest"],
-    },
-    php: PhpPlace::Versioned { root: "/etc/php" },
-    local_database: LocalDatabase {
-        packages: &["mariadb-server"],
-        unit: "mariadb.service",
-        socket: "/run/mysqld/mysqld.sock",
-    },
-};
 
 /// Which of them this machine runs.
 ///

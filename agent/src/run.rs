@@ -101,7 +101,7 @@ pub async fn once(host: Host) -> anyhow::Result<bool> {
 impl Agent {
     async fn start(host: Host, settings: Settings) -> anyhow::Result<Agent> {
         let os = os::detect(&host)?;
-        let aws = Aws::new(&settings)?;
+        let aws = Aws::new(&settings, &host)?;
         let identity = identify(&host, &aws.imds).await;
         if let Some(trouble) = &identity.trouble {
             tracing::warn!("{trouble}");

@@ -9,6 +9,9 @@ use crate::host::Host;
 
 /// Where the settings lie.
 pub const PATH: &str = "/etc/lamp/agent.toml";
+/// Certificates to trust at the database instead of Amazon's, where this file is there: a database of one's own has its
+/// own. An image, user data or `lampd install --db-ca` may put it there; the next pass takes it.
+pub const DATABASE_CA: &str = "/etc/lamp/database-ca.pem";
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,7 +24,7 @@ pub struct Settings {
     /// Certificates to trust at that endpoint beside the system's (PEM).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_bundle: Option<PathBuf>,
-    /// Certificates to trust at the database instead of Amazon's (PEM).
+    /// The same as [`DATABASE_CA`], but at another place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub db_ca: Option<PathBuf>,
     /// Whether `/var/www/html/index.php` is ours; `false` leaves the file to its owner.
@@ -99,10 +102,13 @@ impl Settings {
     /// The certificates that the database's own must lead to, as PEM.
     ///
     /// # Errors
-    /// When `db_ca` cannot be read.
+    /// When a file that is meant cannot be read.
     pub fn database_roots(&self, host: &Host) -> anyhow::Result<String> {
         match &self.db_ca {
-            None => Ok(crate::roots::of_region(&self.region)),
+            None => Ok(match host.read(DATABASE_CA)? {
+                Some(own) => own,
+                None => crate::roots::of_region(&self.region),
+            }),
             Some(path) => {
                 let path = path.to_string_lossy();
                 host.read(&path)?.with_context(|| format!("db_ca: {path} is missing"))
@@ -122,6 +128,15 @@ mod tests {
         assert_eq!(toml::from_str::<Settings>(&settings.text().unwrap()).unwrap(), settings);
         let err = toml::from_str::<Settings>("region = 'a'\nstack = 'b'\nendpiont = 'c'").unwrap_err();
         assert!(err.to_string().contains("endpiont"), "{err}");
+    }
+
+    #[test]
+    fn a_certificate_of_ones_own_database_replaces_amazons_as_soon_as_it_lies_there() {
+        let (host, _) = crate::host::script::scripted();
+        let settings = Settings::new("ap-northeast-2", "lab-vpc");
+        assert!(settings.database_roots(&host).unwrap().contains("BEGIN CERTIFICATE"));
+        host.write(DATABASE_CA, b"my own", 0o644, None).unwrap();
+        assert_eq!(settings.database_roots(&host).unwrap(), "my own");
     }
 
     #[test]

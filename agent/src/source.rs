@@ -104,6 +104,22 @@ impl Source {
         }
     }
 
+    /// The configuration as it is now, without what was remembered.
+    ///
+    /// # Errors
+    /// The store is away, a parameter is wrong, or the provisioner has not written all of them yet.
+    pub async fn read(&self) -> anyhow::Result<AgentConfig> {
+        match self.look(&None).await? {
+            Look::Moved(values) if values.contains_key(&Param::Generation) => {
+                AgentConfig::from_params(&values).map_err(anyhow::Error::msg)
+            }
+            _ => anyhow::bail!(
+                "the parameters below {} are not complete yet; run `lamp up`",
+                Param::prefix(&self.stack)
+            ),
+        }
+    }
+
     async fn look(&self, have: &Option<Option<String>>) -> anyhow::Result<Look> {
         let name = Param::Generation.path(&self.stack);
         let generation = match self.ssm.get_parameter().name(&name).send().await {

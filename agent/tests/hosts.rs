@@ -14,8 +14,10 @@ mod hosts {
 
     mod bad_days;
     mod broken_by_hand;
+    mod files;
     mod install;
     mod live;
+    mod local_database;
 }
 
 #[expect(dead_code, reason = "shared with the tests of the page, which use more of it")]

@@ -13,6 +13,7 @@ mod real {
     mod failover;
     mod php;
     mod rows;
+    mod seed;
     mod sharing;
     mod tls;
 }

@@ -98,6 +98,11 @@ pub enum Command {
         #[arg(last = true)]
         command: Vec<String>,
     },
+    /// Work on the lab's table, by way of a host
+    Db {
+        #[command(subcommand)]
+        what: Db,
+    },
     /// The rehearsal cloud of this machine: start and stop it, look into it, break things in it
     Rehearsal {
         #[command(subcommand)]
@@ -109,6 +114,14 @@ pub enum Command {
         #[arg(long, short)]
         yes: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Db {
+    /// Make the table SAMPLE with the lab's rows, as far as they are missing
+    Seed,
+    /// Add one row, unless it is there
+    Add { name: String, address: String },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

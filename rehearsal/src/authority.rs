@@ -7,6 +7,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A server's certificate and key, both PEM.
+#[derive(Clone)]
 pub struct Certificate {
     pub certificate: String,
     pub key: String,

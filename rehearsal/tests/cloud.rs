@@ -168,8 +168,16 @@ async fn build(aws: &Aws) -> Lab {
     let database =
         database.allocated_storage(20).multi_az(true).db_subnet_group_name("data").db_name("labvpcrds");
     let made = database.backup_retention_period(7).vpc_security_group_ids(&databases).send().await.unwrap();
-    let made = made.db_instance.unwrap();
-    let endpoint = made.endpoint.unwrap().address.unwrap();
+    assert!(made.db_instance.unwrap().endpoint.is_none());
+    // RDS tells where the database is once it is there.
+    let endpoint = loop {
+        let seen =
+            aws.rds.describe_db_instances().db_instance_identifier("lab-vpc-rds").send().await.unwrap();
+        if let Some(it) = seen.db_instances()[0].endpoint().and_then(|it| it.address()) {
+            break it.to_owned();
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
 
     let script = USER_DATA.replace("FILES", &system).replace("ENDPOINT", &endpoint);
     let script = base64::engine::general_purpose::STANDARD.encode(script);
@@ -331,6 +339,10 @@ fn the_lab_comes_true_serves_pages_survives_and_goes() {
     living.sh("echo baked > /etc/baked").unwrap();
     let image = aws.ec2.create_image().instance_id(&lab.instances[1]).name("ami-private-ec2");
     let image = runtime.block_on(image.send()).unwrap().image_id.unwrap();
+    wait_for(&cloud, "the image is available", || {
+        let seen = runtime.block_on(aws.ec2.describe_images().image_ids(&image).send()).unwrap();
+        seen.images()[0].state().unwrap().as_str() == "available"
+    });
     let run = aws.ec2.run_instances().image_id(&image).min_count(1).max_count(1).subnet_id(&lab.private);
     let copy = runtime.block_on(run.send()).unwrap().instances.unwrap()[0].instance_id.clone().unwrap();
     wait_for(&cloud, "the copy runs", || {

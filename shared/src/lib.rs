@@ -3,4 +3,5 @@
 
 pub mod agent;
 pub mod params;
+pub mod sample;
 pub mod tags;

@@ -20,6 +20,8 @@ mod harness;
 mod lock;
 #[path = "scenarios/neighbours.rs"]
 mod neighbours;
+#[path = "scenarios/seed.rs"]
+mod seed;
 #[path = "scenarios/teardown.rs"]
 mod teardown;
 #[path = "scenarios/tidy.rs"]

@@ -20,7 +20,6 @@ const UNITS: [(&str, &str); 3] = [
     ("lampd-page.socket", include_str!("../../../systemd/lampd-page.socket")),
 ];
 const CA_BUNDLE: &str = "/etc/lamp/ca-bundle.pem";
-const DB_CA: &str = "/etc/lamp/database-ca.pem";
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Puts everything in place; what is there already stays as it is, so it can be repeated, and it is how a newer
@@ -37,9 +36,10 @@ pub async fn install(host: &Host, asked: cli::Install) -> anyhow::Result<()> {
     let before = Settings::load(host).ok().filter(|it| it.stack == settings.stack);
     settings.index_php = !asked.no_index_php && before.as_ref().is_none_or(|it| it.index_php);
     // Copied, since user data may remove its own files.
-    settings.ca_bundle = copied(host, asked.ca_bundle.as_deref(), CA_BUNDLE)?;
-    settings.db_ca = copied(host, asked.db_ca.as_deref(), DB_CA)?;
-    settings.db_ca = settings.db_ca.or(before.and_then(|it| it.db_ca));
+    let bundle = copied(host, asked.ca_bundle.as_deref(), CA_BUNDLE)?;
+    settings.ca_bundle = bundle.then(|| CA_BUNDLE.into());
+    copied(host, asked.db_ca.as_deref(), settings::DATABASE_CA)?;
+    settings.db_ca = before.and_then(|it| it.db_ca);
     settings.check()?;
 
     let renewed = place(host)?;
@@ -72,14 +72,14 @@ pub async fn install(host: &Host, asked: cli::Install) -> anyhow::Result<()> {
 async fn runs_another(host: &Host, unit: &str) -> bool {
     let shown = host.run(&["systemctl", "show", "-p", "MainPID", "--value", unit], LIMIT).await;
     let Ok(pid) = shown.map(|it| it.trim().to_owned()) else { return false };
-    let running = std::fs::read_link(format!("/proc/{pid}/exe"));
-    running.is_ok_and(|it| it != std::path::Path::new(BINARY))
+    host.link(&format!("/proc/{pid}/exe")).is_some_and(|it| it != std::path::Path::new(BINARY))
 }
 
 /// Program and units, without settings; whether anything was new.
 pub fn place(host: &Host) -> anyhow::Result<bool> {
     let own = std::env::current_exe().context("finding this program")?;
-    let program = std::fs::read(&own).with_context(|| format!("reading {}", own.display()))?;
+    let own = own.to_string_lossy();
+    let program = host.read_bytes(&own)?.with_context(|| format!("{own} is missing"))?;
     let mut renewed = false;
     if host.differs(BINARY, &program, 0o755, ROOT)?.is_some() {
         host.write(BINARY, &program, 0o755, Some(ROOT))?;
@@ -149,13 +149,9 @@ pub fn root() -> anyhow::Result<()> {
     if nix::unistd::geteuid().is_root() { Ok(()) } else { bail!("this needs root: run it with sudo") }
 }
 
-fn copied(
-    host: &Host,
-    from: Option<&std::path::Path>,
-    to: &'static str,
-) -> anyhow::Result<Option<std::path::PathBuf>> {
-    let Some(from) = from else { return Ok(None) };
-    let text = std::fs::read(from).with_context(|| format!("reading {}", from.display()))?;
-    host.write(to, &text, 0o644, Some(ROOT))?;
-    Ok(Some(to.into()))
+/// Copies a file that somebody named to its place on every host; whether one was named.
+fn copied(host: &Host, from: Option<&std::path::Path>, to: &str) -> anyhow::Result<bool> {
+    let Some(from) = from.map(std::path::Path::to_string_lossy) else { return Ok(false) };
+    let text = host.read_bytes(&from)?.with_context(|| format!("{from} is missing"))?;
+    host.write(to, &text, 0o644, Some(ROOT)).map(|()| true)
 }

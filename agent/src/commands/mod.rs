@@ -5,3 +5,5 @@ pub mod install;
 pub mod status;
 
 pub mod bake;
+
+pub mod db;

@@ -11,7 +11,7 @@ const ASK: &str = "SELECT @@hostname, @@global.read_only, @@version; \
                    SELECT ID, NAME, ADDRESS FROM SAMPLE ORDER BY ID LIMIT 1001";
 
 /// How to make the table that is missing.
-pub const CREATE: &str = "CREATE TABLE SAMPLE (ID INT(11) UNSIGNED AUTO_INCREMENT PRIMARY KEY, NAME VARCHAR(45), ADDRESS VARCHAR(90))";
+pub use shared::sample::CREATE;
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Answer {
@@ -70,7 +70,7 @@ impl Trouble {
             Trouble::Away(it) | Trouble::Refused(it) | Trouble::Other(it) | Trouble::Unknown(it) => {
                 it.clone()
             }
-            Trouble::NoTable => format!("the table SAMPLE is missing; create it with: {CREATE}"),
+            Trouble::NoTable => format!("the table SAMPLE is missing; `lamp db seed` makes it, or: {CREATE}"),
         }
     }
 

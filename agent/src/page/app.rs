@@ -10,6 +10,7 @@ use axum::{
     routing::get,
 };
 use bytes::Bytes;
+use http_body_util::Full;
 use tokio::sync::watch;
 
 use super::{health::Health, link::Link, metrics::Metrics, share::Share, view};
@@ -47,7 +48,12 @@ impl App {
         App { share, health, metrics, link, feed, policy }
     }
 
-    /// The service.
+    /// What nearly everybody asks for.
+    pub async fn index(&self, headers: &HeaderMap) -> Response<Full<Bytes>> {
+        page(self, wants_json(headers)).await
+    }
+
+    /// Everything.
     pub fn router(self) -> Router {
         Router::new()
             .route("/", get(index))
@@ -60,15 +66,14 @@ impl App {
 }
 
 async fn index(State(app): State<App>, headers: HeaderMap) -> Response<Body> {
-    let json = wants_json(&headers);
-    page(&app, json).await
+    app.index(&headers).await.map(Body::new)
 }
 
 async fn index_json(State(app): State<App>) -> Response<Body> {
-    page(&app, true).await
+    page(&app, true).await.map(Body::new)
 }
 
-async fn page(app: &App, json: bool) -> Response<Body> {
+async fn page(app: &App, json: bool) -> Response<Full<Bytes>> {
     let began = Instant::now();
     let page = app.share.page().await;
     let (kind, body) = if json { (JSON, page.json.clone()) } else { (HTML, page.html.clone()) };
@@ -101,13 +106,14 @@ async fn healthz(State(app): State<App>) -> Response<Body> {
         Ok(()) => answer(true, TEXT, Bytes::from_static(b"ok\n")),
         Err(why) => answer(false, TEXT, format!("{why}\n").into()),
     }
+    .map(Body::new)
 }
 
 async fn readyz(State(app): State<App>) -> Response<Body> {
     let page = app.share.page().await;
     let ready = app.health.ready(page.trouble.as_ref()).await;
     let body = serde_json::to_vec_pretty(&ready).unwrap_or_default();
-    answer(ready.ready, JSON, body.into())
+    answer(ready.ready, JSON, body.into()).map(Body::new)
 }
 
 async fn metrics(State(app): State<App>) -> Response<Body> {
@@ -118,10 +124,11 @@ async fn metrics(State(app): State<App>) -> Response<Body> {
         .await
         .unwrap_or_default();
     answer(true, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"), text.into())
+        .map(Body::new)
 }
 
-fn answer(fine: bool, kind: HeaderValue, body: Bytes) -> Response<Body> {
-    let mut response = Response::new(Body::from(body));
+fn answer(fine: bool, kind: HeaderValue, body: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body));
     *response.status_mut() = if fine { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);

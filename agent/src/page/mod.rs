@@ -1,4 +1,6 @@
 //! `lampd page`: the index page and the questions of balancers and operators, on port 8080.
+//!
+//! Nothing here acts on the machine, so nothing here has a `Host`: it reads what the agent publishes, and serves.
 
 pub mod server;
 
@@ -8,6 +10,8 @@ pub mod share;
 
 pub mod link;
 
+mod names;
+
 pub mod pool;
 
 pub mod answer;
@@ -15,6 +19,8 @@ pub mod answer;
 pub mod feed;
 
 pub mod view;
+
+mod escaped;
 
 pub mod json;
 

@@ -33,27 +33,31 @@ pub struct Pool {
     pub connected: AtomicUsize,
 }
 
+/// How to reach a database, wherever its name leads.
+pub fn opts(database: &DatabaseFeed) -> OptsBuilder {
+    let tls = database.roots.as_ref().map(|roots| {
+        SslOpts::default()
+            .with_root_certs(vec![roots.clone().into_bytes().into()])
+            // Amazon's databases answer to Amazon's own roots, and to no public one.
+            .with_disable_built_in_roots(true)
+    });
+    OptsBuilder::default()
+        .ip_or_hostname(database.endpoint.clone())
+        .tcp_port(database.port)
+        .user(Some(database.user.clone()))
+        .pass(Some(database.password.clone()))
+        .db_name(Some(database.name.clone()))
+        // A local socket would lead past the address that we were told.
+        .prefer_socket(false)
+        .tcp_keepalive(Some(Duration::from_secs(30)))
+        .stmt_cache_size(0)
+        .ssl_opts(tls)
+}
+
 impl Pool {
     /// For one address that the database's name led to; nothing is connected yet.
     pub fn new(database: &DatabaseFeed, address: IpAddr) -> Pool {
-        let tls = database.roots.as_ref().map(|roots| {
-            SslOpts::default()
-                .with_root_certs(vec![roots.clone().into_bytes().into()])
-                // Amazon's databases answer to Amazon's own roots, and to no public one.
-                .with_disable_built_in_roots(true)
-        });
-        let opts = OptsBuilder::default()
-            .ip_or_hostname(database.endpoint.clone())
-            .resolved_ips(Some(vec![address]))
-            .tcp_port(database.port)
-            .user(Some(database.user.clone()))
-            .pass(Some(database.password.clone()))
-            .db_name(Some(database.name.clone()))
-            // A local socket would lead past the address that we were told.
-            .prefer_socket(false)
-            .tcp_keepalive(Some(Duration::from_secs(30)))
-            .stmt_cache_size(0)
-            .ssl_opts(tls);
+        let opts = opts(database).resolved_ips(Some(vec![address]));
         Pool {
             opts: opts.into(),
             address,

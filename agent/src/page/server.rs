@@ -8,7 +8,8 @@ use std::{
 };
 
 use anyhow::Context;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, Method, header};
+use http_body_util::Either;
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -69,7 +70,7 @@ pub async fn serve(places: Places) -> anyhow::Result<()> {
 
     let (draining, drain) = watch::channel(false);
     let door = Arc::new(Semaphore::new(MOST));
-    let served = Served { router: app.router(), metrics, drain };
+    let served = Served { router: app.clone().router(), app: Arc::new(app), metrics, drain };
     notify(&[NotifyState::Ready]);
     let mut watchdog = tokio::time::interval(Duration::from_secs(5));
     loop {
@@ -114,6 +115,7 @@ async fn accept(
 
 #[derive(Clone)]
 struct Served {
+    app: Arc<App>,
     router: axum::Router,
     metrics: Arc<Metrics>,
     drain: watch::Receiver<bool>,
@@ -126,15 +128,24 @@ impl Served {
         drop(stream.set_nodelay(true));
         let drain = self.drain.clone();
         let router = TowerToHyperService::new(self.router);
-        let service = hyper::service::service_fn(move |request| {
-            let answer = hyper::service::Service::call(&router, request);
-            let leaving = *drain.borrow();
+        let app = self.app;
+        let service = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+            // What nearly everybody asks for goes past the router and its boxes for routes of every kind.
+            let asked = if *request.method() == Method::GET && request.uri().path() == "/" {
+                Either::Left(request.into_parts().0.headers)
+            } else {
+                Either::Right(hyper::service::Service::call(&router, request))
+            };
+            let (app, leaving) = (app.clone(), *drain.borrow());
             async move {
-                let mut answer = answer.await;
-                if leaving && let Ok(it) = &mut answer {
-                    it.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                let mut answer = match asked {
+                    Either::Left(headers) => app.index(&headers).await.map(Either::Left),
+                    Either::Right(answer) => answer.await?.map(Either::Right),
+                };
+                if leaving {
+                    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
-                answer
+                Ok::<_, std::convert::Infallible>(answer)
             }
         });
         let connection = http1::Builder::new()

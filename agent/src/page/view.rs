@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     answer::{CREATE, MOST, Role, Sample, Trouble},
+    escaped::Escaped,
     share::Content,
 };
 use crate::{converge::State, feed::Feed};
@@ -19,29 +20,6 @@ static STYLE: &str = include_str!("../../data/page.css");
 /// The style sheet's hash, for the content security policy.
 pub fn style_hash() -> String {
     format!("sha256-{}", base64::engine::general_purpose::STANDARD.encode(Sha256::digest(STYLE)))
-}
-
-/// Text that cannot leave its place in HTML.
-struct Escaped<'a>(&'a str);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rest = self.0;
-        while let Some(at) = rest.find(['&', '<', '>', '"', '\'', '\0']) {
-            f.write_str(&rest[..at])?;
-            f.write_str(match rest.as_bytes()[at] {
-                b'&' => "&amp;",
-                b'<' => "&lt;",
-                b'>' => "&gt;",
-                b'"' => "&quot;",
-                b'\'' => "&#39;",
-                // HTML has no such character.
-                _ => "\u{fffd}",
-            })?;
-            rest = &rest[at + 1..];
-        }
-        f.write_str(rest)
-    }
 }
 
 /// The whole page.

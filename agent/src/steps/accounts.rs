@@ -87,7 +87,8 @@ impl Step for Accounts {
 }
 
 /// Goes down the tree by open descriptors, which nobody can exchange for a link to elsewhere in between; what is
-/// mounted below (the shared files) is not even looked at, since its server may be dead.
+/// mounted below (the shared files) is not even looked at, since its server may be dead. Not among [`Host`]'s own
+/// effects, which go by path: a path can be exchanged between the look and the change.
 fn walk(host: &Host, path: &Path, owner: Owner, mend: bool, wrong: &mut usize) -> anyhow::Result<()> {
     let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK | nix::libc::O_CLOEXEC;
     let file = match fs::OpenOptions::new().read(true).custom_flags(flags).open(path) {

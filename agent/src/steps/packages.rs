@@ -81,13 +81,26 @@ impl<'a> Packages<'a> {
             }
         }
         host.run(&[install, names].concat(), Self::TIMEOUT).await?;
+        self.wake(host).await?;
         torn::end(host).await
+    }
+
+    /// What the packages themselves may have left undone: where they start nothing, nobody else does.
+    async fn wake(&self, host: &Host) -> anyhow::Result<()> {
+        let limit = Duration::from_secs(60);
+        host.run(&["systemctl", "daemon-reload"], limit).await?;
+        host.run(&["systemctl", "start", "--no-block", "timers.target"], limit).await?;
+        // One that runs has to load its new modules.
+        if let Ok(php) = self.os.php(host) {
+            host.run(&["systemctl", "try-reload-or-restart", &php.unit], limit).await?;
+        }
+        Ok(())
     }
 }
 
 /// Of all that would be installed, what should be so before the rest.
 fn first<'a>(ahead: &Ahead, preview: &'a str) -> Vec<&'a str> {
-    let names = preview.lines().filter_map(|it| it.strip_prefix("Inst ")?.split(' ').next());
+    let names = preview.lines().filter_map(|it| it.strip_prefix('\'')?.split(' ').nth(1)?.split('_').next());
     let versioned = |it: &&str| {
         it.strip_prefix(ahead.family).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
     };
@@ -169,9 +182,10 @@ mod tests {
             let lines = asked.filter(|it| have.contains(it)).map(|it| format!("{it} installed 1.0\n"));
             return Output { code: 1, stdout: lines.collect(), stderr: String::new() };
         }
-        if line.contains(" --simulate ") {
+        if line.contains(" --print-uris ") {
             let all = ["php8.2-common", "php8.2-fpm", "php-fpm", "libxml2"];
-            let lines = all.map(|it| format!("Inst {it} (1.0 Debian:12 [amd64])\n"));
+            let lines =
+                all.map(|it| format!("'http://mirror/p/{it}_1.0_all.deb' {it}_1.0_all.deb 9 SHA256:1\n"));
             return Output { stdout: lines.concat(), ..Output::default() };
         }
         if line.contains(" install --mark-auto ") {

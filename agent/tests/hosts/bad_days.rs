@@ -171,3 +171,25 @@ fn killed_in_every_step_and_rebooted_it_comes_to_the_same_end() {
     }
     assert_eq!(host.sh("find / -xdev -name '.*.lampd' 2>/dev/null; true"), "");
 }
+
+#[test]
+fn files_of_packages_that_a_power_cut_emptied_are_mended_at_the_next_boot() {
+    let lab = Lab::new();
+    lab.put_usual();
+    let host = lab.ready_host("web1");
+    host.sh("systemctl stop lampd");
+    let (program, settings) = ("/usr/sbin/a2query", "/etc/apache2/ports.conf");
+    let sums = format!("sha256sum {program} {settings}");
+    let before = host.sh(&sums);
+    // What an installation that was never synced leaves: the note of another boot, and files without content.
+    host.sh(&format!(
+        "echo another-boot > /var/lib/lamp/unsynced-packages; truncate -s 0 {program} {settings}; \
+         echo '# by hand' >> /etc/apache2/envvars; systemctl start lampd"
+    ));
+    host.until("mended", Duration::from_secs(180), || {
+        !host.instance.exec(&["test", "-e", "/var/lib/lamp/unsynced-packages"]).unwrap().success()
+    });
+    assert_eq!(host.sh(&sums), before);
+    host.sh("grep -q 'by hand' /etc/apache2/envvars");
+    host.until("ready", SOON, || host.page("/healthz").status == 200);
+}

@@ -121,9 +121,12 @@ impl Lab {
     }
 }
 
-/// An image with what the agent would install, so that only one test has to wait for apt.
+/// What the agent would install.
+pub const PACKAGES: [&str; 4] = ["apache2", "php-fpm", "php-mysql", "mariadb-client"];
+
+/// An image that has it, so that only one test has to wait for apt.
 pub fn baked() -> Image {
-    Image::plain().with("lampd", &["apache2", "php-fpm", "php-mysql", "mariadb-client"])
+    Image::plain().with("lampd", &PACKAGES)
 }
 
 impl Host {

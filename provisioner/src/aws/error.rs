@@ -56,6 +56,7 @@ impl Error {
             "ResourceNotFoundException",
             // What is left of a deregistered image.
             "InvalidAMIID.Unavailable",
+            "InvocationDoesNotExist",
         ];
         CODES.contains(&self.code.as_str())
             || self.code.ends_with(".NotFound")
@@ -142,6 +143,11 @@ impl Error {
     /// No answer, or an answer that says nothing about the call: it may or may not have taken effect.
     pub fn is_ambiguous(&self) -> bool {
         !self.is_throttled() && (self.code == UNREACHABLE || 500 <= self.status)
+    }
+
+    /// Systems Manager does not know the host that shall run a command.
+    pub fn is_unmanaged(&self) -> bool {
+        self.call == "ssm:SendCommand" && self.code == "InvalidInstanceId"
     }
 
     /// The thing that was to be made is there already.

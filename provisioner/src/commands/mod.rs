@@ -1,5 +1,6 @@
 //! One file per command: choose the cloud, load the configuration, lay out the stack, let the engine work, show it.
 
+mod db;
 mod down;
 mod graph;
 mod health;
@@ -89,6 +90,7 @@ async fn dispatch(cli: Cli, ui: &mut Ui) -> anyhow::Result<Exit> {
         Command::Status => status::status(session, ui).await,
         Command::Down { yes, final_snapshot } => down::down(session, yes, final_snapshot, ui).await,
         Command::Ssh { host, command } => ssh::ssh(session, global, host, command).await,
+        Command::Db { what } => db::db(session, what, ui).await,
         Command::Unlock { yes } => unlock::unlock(session, yes, ui).await,
     }
 }

@@ -26,11 +26,19 @@ pub struct Role {
     pub in_profile: bool,
 }
 
+/// How Systems Manager's orders and their answers travel.
+const CHANNELS: [&str; 4] = [
+    "ssmmessages:CreateControlChannel",
+    "ssmmessages:CreateDataChannel",
+    "ssmmessages:OpenControlChannel",
+    "ssmmessages:OpenDataChannel",
+];
+
 /// The name of the role's only policy.
 const POLICY: &str = "lamp";
 
 impl Role {
-    /// The least that a host needs: its own stack's parameters, its own report, the agent, the files.
+    /// The least that a host needs: its own stack's parameters, its own report, the agent, the files, and orders.
     pub fn of_hosts(
         name: &str,
         (stack, region, account): (&str, &str, &str),
@@ -47,6 +55,10 @@ impl Role {
                 .on(format!("arn:aws:kms:{region}:{account}:key/*"))
                 .when("StringEquals", "kms:ViaService", format!("ssm.{region}.amazonaws.com"))
                 .when("StringLike", "kms:EncryptionContext:PARAMETER_ARN", parameter("/*")),
+            // What Amazon's own agent needs for Run Command; the channels know no resources.
+            Statement::allow("BeManaged", &["ssm:UpdateInstanceInformation"])
+                .on(format!("arn:aws:ec2:{region}:{account}:instance/*")),
+            Statement::allow("TakeOrders", &CHANNELS).on("*"),
             Statement::allow("FetchAgent", &["s3:GetObject"]).on(format!("arn:aws:s3:::{artefacts}/*/lampd")),
         ];
         if let Some(files) = files {
@@ -280,6 +292,8 @@ mod tests {
             ("ssm:GetParameter", ssm("/lamp/lab/generation")),
             ("ssm:PutParameter", ssm("/lamp/lab/hosts/i-1")),
             ("s3:GetObject", "arn:aws:s3:::artefacts/0a/lampd".into()),
+            ("ssm:UpdateInstanceInformation", "arn:aws:ec2:eu-west-1:123456789012:instance/i-1".into()),
+            ("ssmmessages:OpenDataChannel", "*".into()),
         ];
         for (action, resource) in may {
             assert!(allows(&role, action, &resource), "{action} on {resource}");
@@ -293,6 +307,7 @@ mod tests {
             ("s3:PutObject", "arn:aws:s3:::artefacts/0a/lampd".into()),
             ("s3:ListBucket", "arn:aws:s3:::artefacts".into()),
             ("ec2:DescribeInstances", "*".into()),
+            ("ssm:SendCommand", "*".into()),
         ];
         for (action, resource) in may_not {
             assert!(!allows(&role, action, &resource), "{action} on {resource}");

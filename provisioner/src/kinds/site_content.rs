@@ -182,7 +182,9 @@ impl Resource for SiteContent {
     async fn configure(&self, have: &Found<Self>, cx: &Cx<'_>) -> aws::Result<()> {
         let now = objects(&settled(&have.id, cx.aws).await?, cx.aws).await?;
         let (marks, objects) = split(now);
-        self.synchronise(&SiteContent { objects, ..have.spec.clone() }, marks, cx).await
+        // A try that was given up has taken the mark away: what it uploaded, caches were not told of.
+        let max_age = if marks.is_empty() { -1 } else { have.spec.max_age };
+        self.synchronise(&SiteContent { objects, max_age, ..have.spec.clone() }, marks, cx).await
     }
 
     async fn delete(have: &Found<Self>, aws: &Aws) -> aws::Result<()> {

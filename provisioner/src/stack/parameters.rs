@@ -88,8 +88,9 @@ mod tests {
     #[test]
     fn a_large_fleet_asks_so_seldom_that_the_parameter_store_answers_all() {
         let seconds = |max: u32| {
-            let text = format!("[scaling]\nmax = {max}");
-            poll_seconds(&crate::config::parse("lamp.toml", &text, None).unwrap())
+            let mut config = Config::default();
+            config.scaling.max = max;
+            poll_seconds(&config)
         };
         // Four hosts of the lab are not the group's.
         assert_eq!([4, 296, 297, 996].map(seconds), [15, 15, 16, 50]);

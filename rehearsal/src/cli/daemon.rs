@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddrV4;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::Breakable;
 use super::background::Found;
 use super::usage::{self, Usage};
-use crate::cloud::{Cloud, Options, Status};
+use crate::cloud::{Cloud, Fault, FaultKind, Options, Status};
 use crate::forward::Forward;
 use crate::state::State;
 use crate::wire::{Place, Service};
@@ -177,7 +178,7 @@ fn serve(
     cloud: &Arc<Cloud>,
     found: Found,
     order: Order,
-    opened: &mut Vec<(String, u16, Forward)>,
+    opened: &mut Vec<(Vec<SocketAddrV4>, Forward)>,
 ) -> anyhow::Result<Answer> {
     let socket = cloud.region().dir().join("ctl");
     Ok(match order {
@@ -194,17 +195,22 @@ fn serve(
             let path = cloud.region().dir().join("calls.log");
             Answer::Text(fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?)
         }
-        Order::Open { what, port } => {
-            let known = opened.iter().find(|it| it.0 == what && it.1 == port).map(|it| it.2.url());
-            Answer::Opened(match known.map(Some).map_or_else(|| cloud.site(&what), Ok)? {
-                Some(url) => Some(url),
-                None => cloud.way_to(&what, port)?.map(|forward| {
-                    let url = forward.url();
-                    opened.push((what, port, forward));
-                    url
-                }),
-            })
-        }
+        Order::Open { what, port } => Answer::Opened(match cloud.nodes(&what, port)? {
+            None => cloud.site(&what)?,
+            Some(nodes) => {
+                // By address: a balancer that was built anew may be elsewhere.
+                let known = opened.iter().find(|it| it.0 == nodes).map(|it| it.1.url());
+                Some(match known {
+                    Some(url) => url,
+                    None => {
+                        let forward = cloud.region().forward_to_any(Place::Internet, nodes.clone())?;
+                        let url = forward.url();
+                        opened.push((nodes, forward));
+                        url
+                    }
+                })
+            }
+        }),
         Order::Break { what, name, seconds, broken } => {
             let name = name.unwrap_or_default();
             break_it(cloud, what, &name, broken)?;
@@ -222,6 +228,17 @@ fn serve(
     })
 }
 
+/// How far eventual consistency lags behind, once it does.
+const LAG: Duration = Duration::from_secs(5);
+
+fn calls(cloud: &Cloud, kind: FaultKind, action: &str, broken: bool) -> anyhow::Result<()> {
+    match broken {
+        true => cloud.inject(Fault::lasting(kind, action)),
+        false => cloud.heal(kind),
+    }
+    Ok(())
+}
+
 /// What was killed cannot be mended: the cloud or its operator replaces it.
 fn break_it(cloud: &Cloud, what: Breakable, name: &str, broken: bool) -> anyhow::Result<()> {
     match (what, broken) {
@@ -230,7 +247,27 @@ fn break_it(cloud: &Cloud, what: Breakable, name: &str, broken: bool) -> anyhow:
         (Breakable::Database, true) => {
             cloud.database(name).with_context(|| format!("there is no database {name}"))?.kill_primary()
         }
-        (Breakable::Instance | Breakable::Zone | Breakable::Database, false) => Ok(()),
+        (Breakable::Replica, true) => cloud.kill_replica(name),
+        (Breakable::Instance | Breakable::Zone | Breakable::Database | Breakable::Replica, false) => Ok(()),
+        (Breakable::Ssm, _) => {
+            cloud.break_ssm(broken);
+            Ok(())
+        }
+        (Breakable::Throttling, _) => calls(cloud, FaultKind::Throttling, name, broken),
+        (Breakable::InternalErrors, _) => calls(cloud, FaultKind::InternalError, name, broken),
+        (Breakable::LostAnswers, _) => calls(cloud, FaultKind::DroppedAnswer, name, broken),
+        (Breakable::Capacity, _) => {
+            calls(cloud, FaultKind::Capacity, if name.is_empty() { "RunInstances" } else { name }, broken)
+        }
+        (Breakable::AuthFailures, _) => calls(cloud, FaultKind::AuthFailure, name, broken),
+        (Breakable::Unseen, _) => {
+            cloud.hide_new(if broken { LAG } else { Duration::ZERO });
+            Ok(())
+        }
+        (Breakable::StaleLists, _) => {
+            cloud.freeze_lists(if broken { LAG } else { Duration::ZERO });
+            Ok(())
+        }
         (Breakable::Filesystem, _) => cloud.link_file_system(name, !broken),
         (Breakable::Metadata, _) => cloud.region().break_service(Service::Metadata, broken),
         (Breakable::Names, _) => cloud.region().break_service(Service::Names, broken),

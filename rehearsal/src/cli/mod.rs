@@ -76,7 +76,7 @@ pub enum Command {
     Break {
         what: Breakable,
         /// Which one; a metadata service or a resolver is for all
-        #[arg(required_if_eq_any([("what", "instance"), ("what", "zone"), ("what", "database"), ("what", "filesystem"), ("what", "link")]))]
+        #[arg(required_if_eq_any([("what", "instance"), ("what", "zone"), ("what", "database"), ("what", "filesystem"), ("what", "link"), ("what", "replica")]))]
         name: Option<String>,
         /// Mends it after so many seconds; what was killed stays dead
         #[arg(long = "for", value_name = "SECONDS")]
@@ -106,6 +106,24 @@ pub enum Breakable {
     Names,
     /// A host's cable is pulled
     Link,
+    /// A replica loses its power
+    Replica,
+    /// Nobody's agent can be reached by Systems Manager
+    Ssm,
+    /// Calls whose action begins with the name, all without one, are told to slow down
+    Throttling,
+    /// They fail inside of AWS, and nothing was done
+    InternalErrors,
+    /// They are carried out, and the answer never arrives
+    LostAnswers,
+    /// There is no machine left for them
+    Capacity,
+    /// The credentials seem to be wrong
+    AuthFailures,
+    /// What was made in the last five seconds is not known everywhere
+    Unseen,
+    /// Lists are five seconds old
+    StaleLists,
 }
 
 impl Command {

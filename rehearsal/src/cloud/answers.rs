@@ -1,6 +1,6 @@
 //! Where moto's answers are too kind: what really is, written into them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use super::call::Call;
@@ -14,20 +14,6 @@ pub(super) fn corrected(call: &Call, known: &Known, answer: String) -> String {
         ("elasticloadbalancing", "DescribeTargetHealth") => {
             let group = call.parameter("TargetGroupArn").map(group_name).unwrap_or_default();
             targets(&answer, known.health.get(group))
-        }
-        ("elasticloadbalancing", "DescribeLoadBalancers") => pending(
-            &answer,
-            "LoadBalancerName",
-            &known.pending_balancers,
-            "<Code>active</Code>",
-            "<Code>provisioning</Code>",
-        ),
-        ("rds", _) => {
-            let (is, shall) = (
-                "<DBInstanceStatus>available</DBInstanceStatus>",
-                "<DBInstanceStatus>creating</DBInstanceStatus>",
-            );
-            pending(&answer, "DBInstanceIdentifier", &known.pending_databases, is, shall)
         }
         _ => answer,
     }
@@ -65,21 +51,6 @@ fn addresses(text: &str, map: &BTreeMap<Ipv4Addr, Ipv4Addr>) -> String {
         out.push_str(rest);
         out
     })
-}
-
-/// Every element that begins at a name which is pending, up to the next name, says so.
-fn pending(text: &str, tag: &str, names: &BTreeSet<String>, is: &str, shall: &str) -> String {
-    let open = format!("<{tag}>");
-    let mut out = String::with_capacity(text.len());
-    for (number, part) in text.split(&open).enumerate() {
-        if number > 0 {
-            out.push_str(&open);
-        }
-        let name = part.split('<').next().unwrap_or_default();
-        let waits = number > 0 && names.contains(name);
-        out.push_str(&if waits { part.replacen(is, shall, 1) } else { part.to_owned() });
-    }
-    out
 }
 
 /// Puts the balancers' own knowledge in place of moto's.
@@ -138,14 +109,6 @@ mod tests {
         let map = BTreeMap::from([(Ipv4Addr::new(127, 1, 2, 3), Ipv4Addr::new(203, 0, 113, 5))]);
         let text = "<ip>127.1.2.3</ip><ip>127.1.2.33</ip><ip>1127.1.2.3</ip>";
         assert_eq!(addresses(text, &map), "<ip>203.0.113.5</ip><ip>127.1.2.33</ip><ip>1127.1.2.3</ip>");
-    }
-
-    #[test]
-    fn only_what_is_pending_says_so() {
-        let text = "<A><N>one</N><S>ok</S></A><A><N>two</N><S>ok</S></A>";
-        let names = BTreeSet::from(["two".to_owned()]);
-        let want = "<A><N>one</N><S>ok</S></A><A><N>two</N><S>wait</S></A>";
-        assert_eq!(pending(text, "N", &names, "<S>ok</S>", "<S>wait</S>"), want);
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub(super) struct Call {
     /// The parameters of services that take JSON.
     pub(super) json: Value,
     pub(super) protocol: Protocol,
+    /// Which version the caller knows.
+    pub(super) if_match: Option<String>,
 }
 
 /// How a service spells its answers, errors above all.
@@ -46,6 +48,7 @@ impl Call {
             "s3" => Protocol::S3,
             _ => Protocol::Query,
         };
+        let if_match = Some(header("if-match")).filter(|it| !it.is_empty()).map(str::to_owned);
         let json = if is_json { serde_json::from_slice(body).unwrap_or_default() } else { Value::Null };
         let is_form = header("content-type").starts_with("application/x-www-form-urlencoded");
         let form = if is_form { std::str::from_utf8(body).unwrap_or_default() } else { "" };
@@ -58,7 +61,7 @@ impl Call {
             .collect();
         let action = target.or_else(|| parameters.get("Action").cloned());
         let action = action.unwrap_or_else(|| format!("{} {}", parts.method, parts.uri.path()));
-        Call { service, action, parameters, json, protocol }
+        Call { service, action, parameters, json, protocol, if_match }
     }
 
     /// Whether it may change anything.

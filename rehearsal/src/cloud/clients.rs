@@ -3,27 +3,35 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_config::{BehaviorVersion, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_ec2::config::{Credentials, SharedCredentialsProvider};
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+use serde_json::Value;
+
+use super::moto;
+use crate::region::Region;
 
 pub(super) struct Clients {
-    pub(super) cloudfront: aws_sdk_cloudfront::Client,
     pub(super) ec2: aws_sdk_ec2::Client,
     pub(super) efs: aws_sdk_efs::Client,
     pub(super) rds: aws_sdk_rds::Client,
     pub(super) elb: aws_sdk_elasticloadbalancingv2::Client,
-    pub(super) cloudwatch: aws_sdk_cloudwatch::Client,
+    pub(super) cloudfront: aws_sdk_cloudfront::Client,
+    pub(super) logs: aws_sdk_cloudwatchlogs::Client,
     pub(super) region: String,
+    place: Region,
     pub(super) iam: aws_sdk_iam::Client,
 }
 
 impl Clients {
-    pub(super) fn new(endpoint: &str, region: &str) -> Clients {
+    pub(super) fn new(place: &Region, endpoint: &str, region: &str) -> Clients {
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(60)).build();
         let sdk = aws_config::SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .http_client(aws_smithy_http_client::Builder::new().build_http())
-            .region(Region::new(region.to_owned()))
+            .region(aws_config::Region::new(region.to_owned()))
             .endpoint_url(endpoint)
             .credentials_provider(SharedCredentialsProvider::new(Credentials::from_keys(
                 "rehearsal",
@@ -34,13 +42,14 @@ impl Clients {
             .timeout_config(timeouts)
             .build();
         Clients {
-            cloudfront: aws_sdk_cloudfront::Client::new(&sdk),
             ec2: aws_sdk_ec2::Client::new(&sdk),
             efs: aws_sdk_efs::Client::new(&sdk),
             rds: aws_sdk_rds::Client::new(&sdk),
             elb: aws_sdk_elasticloadbalancingv2::Client::new(&sdk),
-            cloudwatch: aws_sdk_cloudwatch::Client::new(&sdk),
+            cloudfront: aws_sdk_cloudfront::Client::new(&sdk),
+            logs: aws_sdk_cloudwatchlogs::Client::new(&sdk),
             region: region.to_owned(),
+            place: place.clone(),
             iam: aws_sdk_iam::Client::new(&sdk),
         }
     }
@@ -62,5 +71,26 @@ impl Clients {
         let said = self.ec2.describe_key_pairs().key_names(name).include_public_key(true).send().await;
         let said = said.with_context(|| format!("reading key pair {name}"))?;
         Ok(said.key_pairs().first().and_then(|it| it.public_key()).map(str::to_owned))
+    }
+
+    /// A call to CloudWatch, in the JSON that moto understands: the SDK speaks CBOR.
+    pub(super) async fn cloudwatch(&self, action: &str, question: &Value) -> anyhow::Result<()> {
+        let scope = format!("20260101/{}/monitoring/aws4_request", self.region);
+        let request = Request::post("/")
+            .header("host", "localhost")
+            .header("content-type", "application/x-amz-json-1.0")
+            .header("x-amz-target", format!("GraniteServiceVersion20100801.{action}"))
+            .header(
+                "authorization",
+                format!("AWS4-HMAC-SHA256 Credential=rehearsal/{scope}, SignedHeaders=host, Signature=0"),
+            )
+            .body(Full::new(Bytes::from(question.to_string())))
+            .context("asking CloudWatch")?;
+        let answer = moto::ask(&self.place, request).await?;
+        if !answer.status().is_success() {
+            let said = String::from_utf8_lossy(answer.body());
+            anyhow::bail!("CloudWatch answered {} to {action}: {said}", answer.status());
+        }
+        Ok(())
     }
 }

@@ -1,14 +1,16 @@
 //! The front door: every call to the cloud's interface comes through here, is noted, and answered as AWS would.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
+use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -17,16 +19,25 @@ use hyper_util::rt::TokioIo;
 
 use super::answers;
 use super::call::Call;
+use super::cbor;
 use super::clients::Clients;
 use super::fault::{FaultKind, strike};
+use super::guards;
+use super::life::{self, Kind};
 use super::moto;
+use super::promotion;
 use super::refusal::Refusal;
 use super::scaling;
 use super::shared::Shared;
 use super::ssm;
+use super::states;
 use super::sync::Sync;
+use super::xml::{Element, Node};
 use crate::region::Region;
 use crate::wire::Place;
+
+/// How long a balancer's interfaces outlive it.
+const LINGER: Duration = Duration::from_secs(120);
 
 pub(super) struct Door {
     region: Region,
@@ -36,6 +47,8 @@ pub(super) struct Door {
     /// What the calls are about; known a moment after the door is built.
     sync: OnceLock<Weak<Sync>>,
     commands: ssm::Ledger,
+    /// Answers to calls with a token, by action and token.
+    tokens: Mutex<BTreeMap<(String, String), Response<Bytes>>>,
 }
 
 impl Door {
@@ -48,6 +61,7 @@ impl Door {
             log: Mutex::new(log),
             sync: OnceLock::new(),
             commands: ssm::Ledger::default(),
+            tokens: Mutex::default(),
         }))
     }
 
@@ -97,36 +111,164 @@ impl Door {
         request: Request<Incoming>,
     ) -> Result<Response<Full<Bytes>>, anyhow::Error> {
         let began = Instant::now();
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let body = body.collect().await.context("reading a call")?.to_bytes();
+        let in_json = cbor::understood(&mut parts, &body)?;
+        let was_cbor = in_json.is_some();
+        let body = in_json.unwrap_or(body);
         let call = Call::of(&parts, &body);
         let fault = strike(&mut self.shared.lock().faults, &call);
-        let refused = fault.and_then(FaultKind::answer);
-        let answer = match refused {
+        let answer = match fault.and_then(FaultKind::answer) {
             Some((status, code, words)) => Refusal::new(code, words).with_status(status).answer(&call),
-            None if ssm::is_ours(&call) => self.run_command(&call).await,
-            None if call.service == "autoscaling" => {
-                match scaling::answer(&self.shared, &self.clients, &call).await {
-                    Ok(body) => document(body),
-                    Err(refusal) => refusal.answer(&call),
-                }
-            }
-            None => {
-                let request = self.question(&call, parts, &body);
-                match self.forward(request).await {
-                    Ok(answer) => self.reply(&call, answer),
-                    Err(err) => unavailable(&format!("{err:#}")).answer(&call),
-                }
-            }
+            None => self.perform(&call, parts, body).await,
         };
         self.note(&call, fault, answer.status(), began);
-        if refused.is_none() && answer.status().is_success() {
-            self.learn(&call);
-        }
         if fault == Some(FaultKind::DroppedAnswer) {
             anyhow::bail!("the answer is dropped, as ordered");
         }
-        Ok(answer)
+        Ok(if was_cbor { cbor::answered(answer).await } else { answer })
+    }
+
+    /// Refuses it as AWS would, answers it here, or lets the control plane do it.
+    async fn perform(self: &Arc<Door>, call: &Call, parts: Parts, body: Bytes) -> Response<Full<Bytes>> {
+        if ssm::is_ours(call) {
+            return self.run_command(call).await;
+        }
+        if call.service == "autoscaling" {
+            return match scaling::answer(&self.shared, &self.clients, call).await {
+                Ok(body) => {
+                    self.learn(call, &body);
+                    document(body, "text/xml")
+                }
+                Err(refusal) => refusal.answer(call),
+            };
+        }
+        let (known, stale) = {
+            let known = self.shared.lock();
+            (known.unseen.refuse(call), known.unseen.stale(call))
+        };
+        if let Some(refusal) = known {
+            return refusal.answer(call);
+        }
+        if let Some(answer) = stale.or_else(|| self.repeated(call)) {
+            return answer.map(Full::new);
+        }
+        let mut left = Vec::new();
+        if let (true, Some(sync)) = (call.changes(), self.sync()) {
+            if let Some(refusal) = guards::refuse(&sync, call).await {
+                return refusal.answer(call);
+            }
+            if let Some(answer) = self.let_go(&sync, call, &parts, &body).await {
+                return answer;
+            }
+            if call.action == "DeleteLoadBalancer" {
+                left = guards::left_by(&sync, call).await;
+            }
+        }
+        let answer = match moto::ask(&self.region, self.question(call, parts, &body)).await {
+            Ok(answer) => answer,
+            Err(err) => return unavailable(&format!("{err:#}")).answer(call),
+        };
+        if answer.status().is_success() {
+            self.learn(call, &String::from_utf8_lossy(answer.body()));
+            let until = Instant::now() + LINGER / self.clock();
+            self.shared.lock().lingering.extend(left.into_iter().map(|it| (until, it)));
+        }
+        let answer = self.reply(call, answer);
+        self.remember(call, &answer);
+        answer.map(Full::new)
+    }
+
+    fn clock(&self) -> u32 {
+        self.sync().map_or(1, |it| it.options.clock.max(1))
+    }
+
+    /// The first answer to a call with the same token: whoever repeats it makes nothing twice.
+    fn repeated(&self, call: &Call) -> Option<Response<Bytes>> {
+        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.get(&token(call)?).cloned()
+    }
+
+    fn remember(&self, call: &Call, answer: &Response<Bytes>) {
+        self.shared.lock().unseen.keep(call, answer);
+        if let (Some(token), true) = (token(call), answer.status().is_success()) {
+            self.tokens.lock().unwrap_or_else(PoisonError::into_inner).insert(token, answer.clone());
+        }
+    }
+
+    /// What takes its time to go: answered at once, done when AWS would be done. `None`: that is not the case.
+    async fn let_go(
+        self: &Arc<Door>,
+        sync: &Arc<Sync>,
+        call: &Call,
+        parts: &Parts,
+        body: &Bytes,
+    ) -> Option<Response<Full<Bytes>>> {
+        let (kind, id, length, word) = life::leaving(call)?;
+        if !guards::exists(sync, kind, &id).await {
+            return None;
+        }
+        let again = {
+            let mut known = self.shared.lock();
+            let again = known.lives.word(kind, &id) == Some(word);
+            known.lives.leave(kind, &id, word);
+            again
+        };
+        let answer = match kind {
+            Kind::Database => self.described(call, parts, &id).await,
+            Kind::NatGateway => {
+                let text = |name: &str, text: &str| {
+                    Node::Element(Element::new(name, vec![Node::Text(text.to_owned())]))
+                };
+                let nodes = vec![text("requestId", "front-door"), text("natGatewayId", &id)];
+                document(Element::new("DeleteNatGatewayResponse", nodes).write(), "text/xml")
+            }
+            _ => {
+                let mut answer = Response::new(Full::default());
+                *answer.status_mut() = StatusCode::NO_CONTENT;
+                answer
+            }
+        };
+        if !again {
+            let request = self.question(call, parts.clone(), body);
+            let (door, sync) = (Arc::clone(self), Arc::downgrade(sync));
+            let length = length / self.clock();
+            tokio::spawn(async move {
+                tokio::time::sleep(length).await;
+                if let (Kind::Database, Some(sync)) = (kind, sync.upgrade()) {
+                    promotion::orphans(&sync, &id).await;
+                }
+                // What fails is still there, and says so as soon as its life here has ended.
+                let _ = moto::ask(&door.region, request).await;
+                let mut known = door.shared.lock();
+                known.lives.end(kind, &id);
+                known.changes += 1;
+            });
+        }
+        Some(answer)
+    }
+
+    /// A database in the answer to its deletion.
+    async fn described(&self, call: &Call, parts: &Parts, id: &str) -> Response<Full<Bytes>> {
+        let form = format!("Action=DescribeDBInstances&Version=2014-10-31&DBInstanceIdentifier={id}");
+        let request = self.question(call, parts.clone(), &Bytes::from(form));
+        let answer = match moto::ask(&self.region, request).await {
+            Ok(answer) => self.reply(call, answer),
+            Err(err) => return unavailable(&format!("{err:#}")).answer(call),
+        };
+        let text = String::from_utf8_lossy(answer.body());
+        let found = Element::parse(&text).and_then(|mut it| {
+            let mut found = None;
+            it.each(&mut |it| {
+                if it.name == "DBInstance" {
+                    found = Some(it.clone());
+                }
+            });
+            found
+        });
+        let result = Element::new("DeleteDBInstanceResult", found.map(Node::Element).into_iter().collect());
+        let whole = Element::new("DeleteDBInstanceResponse", vec![Node::Element(result)]);
+        document(whole.write(), "text/xml")
     }
 
     async fn run_command(self: &Arc<Door>, call: &Call) -> Response<Full<Bytes>> {
@@ -134,18 +276,13 @@ impl Door {
         let (it, asked) = (Arc::clone(self), call.clone());
         let answer = tokio::task::spawn_blocking(move || ssm::answer(&sync, &it.commands, &asked)).await;
         match answer {
-            Ok(Ok(it)) => {
-                let mut answer = Response::new(Full::new(Bytes::from(it.to_string())));
-                let kind = HeaderValue::from_static("application/x-amz-json-1.1");
-                answer.headers_mut().insert(CONTENT_TYPE, kind);
-                answer
-            }
+            Ok(Ok(it)) => document(it.to_string(), "application/x-amz-json-1.1"),
             Ok(Err(refusal)) => refusal.answer(call),
             Err(err) => unavailable(&err.to_string()).answer(call),
         }
     }
 
-    fn question(&self, call: &Call, mut parts: http::request::Parts, body: &Bytes) -> Request<Full<Bytes>> {
+    fn question(&self, call: &Call, mut parts: Parts, body: &Bytes) -> Request<Full<Bytes>> {
         let body = match std::str::from_utf8(body) {
             Ok(text) if call.service == "ec2" => {
                 Bytes::from(answers::asked(call, &self.shared.lock(), text.to_owned()))
@@ -158,29 +295,17 @@ impl Door {
         Request::from_parts(parts, Full::new(body))
     }
 
-    /// One connection each: moto closes them anyway.
-    async fn forward(&self, request: Request<Full<Bytes>>) -> anyhow::Result<Response<Bytes>> {
-        let region = self.region.clone();
-        let dial = move || region.dial(Place::Internet, moto::ADDRESS);
-        let line = tokio::task::spawn_blocking(dial).await.context("reaching the control plane")??;
-        line.set_nonblocking(true).context("reaching the control plane")?;
-        let line = tokio::net::TcpStream::from_std(line).context("reaching the control plane")?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(line))
-            .await
-            .context("reaching the control plane")?;
-        tokio::spawn(connection);
-        let answer = sender.send_request(request).await.context("asking the control plane")?;
-        let (parts, body) = answer.into_parts();
-        let body = body.collect().await.context("reading the control plane's answer")?.to_bytes();
-        Ok(Response::from_parts(parts, body))
-    }
-
-    fn reply(&self, call: &Call, answer: Response<Bytes>) -> Response<Full<Bytes>> {
+    fn reply(&self, call: &Call, answer: Response<Bytes>) -> Response<Bytes> {
         let (mut parts, body) = answer.into_parts();
-        let is_text = matches!(call.service.as_str(), "ec2" | "rds" | "elasticloadbalancing");
+        let services = ["ec2", "rds", "elasticloadbalancing", "elasticfilesystem", "cloudfront"];
         let body = match std::str::from_utf8(&body) {
-            Ok(text) if is_text => {
-                Bytes::from(answers::corrected(call, &self.shared.lock(), text.to_owned()))
+            Ok(text) if services.contains(&call.service.as_str()) => {
+                let zones = self.sync().map(|it| it.database_zones()).unwrap_or_default();
+                let mut known = self.shared.lock();
+                known.zones = zones;
+                let text = answers::corrected(call, &known, text.to_owned());
+                let text = states::told(call, &mut known, text);
+                Bytes::from(known.unseen.hide(call, text))
             }
             _ => body,
         };
@@ -190,12 +315,15 @@ impl Door {
         parts.headers.remove(TRANSFER_ENCODING);
         parts.headers.remove(CONNECTION);
         parts.headers.remove(HOST);
-        Response::from_parts(parts, Full::new(body))
+        Response::from_parts(parts, body)
     }
 
     /// What the data plane must know of a call that succeeded, and what no later answer would tell it.
-    fn learn(&self, call: &Call) {
+    fn learn(&self, call: &Call, answer: &str) {
+        let clock = self.clock();
         let mut known = self.shared.lock();
+        known.lives.begin(call, answer, clock);
+        known.unseen.learn(call, answer);
         if call.changes() {
             known.changes += 1;
         }
@@ -208,6 +336,13 @@ impl Door {
                 }
                 if let Some(password) = call.parameter("MasterUserPassword") {
                     known.passwords.insert(name, password.to_owned());
+                }
+            }
+            ("rds", "PromoteReadReplica") => {
+                let (name, sync) = (database(), self.sync());
+                drop(known);
+                if let (Some(name), Some(sync)) = (name, sync) {
+                    promotion::begin(&sync, name);
                 }
             }
             ("rds", "RebootDBInstance") => {
@@ -241,13 +376,22 @@ impl Door {
     }
 }
 
-/// An answer that is not moto's.
-fn document(body: String) -> Response<Full<Bytes>> {
-    let mut answer = Response::new(Full::new(Bytes::from(body)));
-    answer.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("text/xml"));
-    answer
+/// What tells two equal calls from one that was repeated.
+fn token(call: &Call) -> Option<(String, String)> {
+    let takers = ["RunInstances", "CreateNatGateway", "CreateLaunchTemplate", "CreateRouteTable"];
+    let others = ["CreateVolume", "CreateNetworkInterface"];
+    let takes = takers.iter().chain(&others).any(|it| *it == call.action);
+    let token = call.parameter("ClientToken").filter(|it| takes && !it.is_empty())?;
+    Some((call.action.clone(), token.to_owned()))
 }
 
 fn unavailable(words: &str) -> Refusal {
     Refusal::new("ServiceUnavailable", words).with_status(503)
+}
+
+/// An answer that is not moto's.
+fn document(body: String, kind: &'static str) -> Response<Full<Bytes>> {
+    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    answer
 }

@@ -14,6 +14,13 @@ pub struct Fault {
     pub times: u32,
 }
 
+impl Fault {
+    /// Until it is healed.
+    pub fn lasting(kind: FaultKind, action: &str) -> Fault {
+        Fault { kind, action: action.to_owned(), times: u32::MAX }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FaultKind {
     /// Refused for now: too many calls.
@@ -24,6 +31,8 @@ pub enum FaultKind {
     DroppedAnswer,
     /// There is no such thing as a t3.micro in that zone today.
     Capacity,
+    /// What sounds like wrong credentials and passes by itself.
+    AuthFailure,
 }
 
 /// The fault that hits this call, if any; it is used up.
@@ -43,6 +52,10 @@ impl FaultKind {
             FaultKind::InternalError => Some((500, "InternalFailure", "An internal error has occurred")),
             FaultKind::Capacity => {
                 Some((500, "InsufficientInstanceCapacity", "We currently do not have sufficient capacity"))
+            }
+            FaultKind::AuthFailure => {
+                let words = "AWS was not able to validate the provided access credentials";
+                Some((401, "AuthFailure", words))
             }
             FaultKind::DroppedAnswer => None,
         }

@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use super::fault::Fault;
+use super::life::Lives;
 use super::scaling::Scaling;
+use super::unseen::Unseen;
 use crate::balancer::Health;
 
 #[derive(Clone, Default)]
@@ -30,9 +33,19 @@ pub(super) struct Known {
     /// Which instances shall be rebooted.
     pub(super) instance_reboots: BTreeSet<String>,
     pub(super) faults: Vec<Fault>,
-    pub(super) scaling: Scaling,
+    /// States between asked for and there.
+    pub(super) lives: Lives,
+    /// What nobody knows yet, by order.
+    pub(super) unseen: Unseen,
+    /// Replicas that have become databases of their own.
+    pub(super) promoted: BTreeSet<String>,
+    /// The zones of each database's primary and standby.
+    pub(super) zones: BTreeMap<String, (String, Option<String>)>,
+    /// Subnet, groups, and whether it is public, of interfaces of balancers that are gone; until when.
+    pub(super) lingering: Vec<(Instant, (String, Vec<String>, bool))>,
     /// Whether nobody's Systems Manager agent can be reached.
     pub(super) ssm_broken: bool,
+    pub(super) scaling: Scaling,
 }
 
 impl Shared {

@@ -147,6 +147,14 @@ impl Sync {
         }
     }
 
+    /// In which zones each database's primary and standby are at this moment.
+    pub(super) fn database_zones(&self) -> BTreeMap<String, (String, Option<String>)> {
+        let running = self.running();
+        let zone = |it: &Ipv4Addr| running.zones.get(it).cloned();
+        let both = |it: &Database| Some((zone(&it.primary())?, it.standby().and_then(|it| zone(&it))));
+        running.databases.iter().filter_map(|(name, it)| Some((name.clone(), both(it)?))).collect()
+    }
+
     /// The public address that the router gives a place's private one.
     pub(super) fn public_of(&self, place: &str, private: Ipv4Addr) -> Option<Ipv4Addr> {
         let network = self.network.lock().unwrap_or_else(PoisonError::into_inner);

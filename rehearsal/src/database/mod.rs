@@ -204,6 +204,57 @@ impl Database {
         Ok(())
     }
 
+    /// Makes a replica a database of its own, which follows nobody and takes rows.
+    ///
+    /// # Errors
+    /// If there is no such replica, or it does not get through what it was sent.
+    pub(crate) fn promote_replica(&self, name: &str, endpoint: &str) -> anyhow::Result<Database> {
+        let server = self.state().replicas.remove(name);
+        let server = server.with_context(|| format!("{} has no replica {name}", self.0.spec.name))?;
+        if let Err(err) = server.promote() {
+            self.state().replicas.insert(name.to_owned(), server);
+            return Err(err);
+        }
+        self.note(&format!("replica {name} was promoted"));
+        let spec = DatabaseSpec {
+            name: name.to_owned(),
+            endpoint: endpoint.to_owned(),
+            primary: server.address(),
+            standby: None,
+            ..self.0.spec.clone()
+        };
+        let state = State {
+            primary: server,
+            standby: None,
+            replicas: BTreeMap::new(),
+            events: Vec::new(),
+            busy: false,
+        };
+        Ok(Database(Arc::new(Inner {
+            region: self.0.region.clone(),
+            spec,
+            certificate: self.0.certificate.clone(),
+            state: Mutex::new(state),
+            next_id: AtomicU32::new(2),
+            plugged_in: Box::new(|| Ok(())),
+        })))
+    }
+
+    /// Cuts a replica's power.
+    ///
+    /// # Errors
+    /// If there is no such replica.
+    pub fn kill_replica(&self, name: &str) -> anyhow::Result<()> {
+        let server = self.state().replicas.get(name).cloned();
+        server.with_context(|| format!("{} has no replica {name}", self.0.spec.name))?.kill()
+    }
+
+    /// What was written to a file of the primary from there on, whole lines, and how long the file is.
+    pub(crate) fn log(&self, path: &str, from: u64, most: usize) -> anyhow::Result<(String, u64)> {
+        let server = self.state().primary.clone();
+        server.read(path, from, most)
+    }
+
     /// Ends a replica.
     ///
     /// # Errors

@@ -148,6 +148,19 @@ impl Server {
         self.sql("STOP SLAVE; RESET SLAVE ALL; SET GLOBAL read_only = 0;").map(drop)
     }
 
+    /// Part of a file: whole lines from there on, and the file's length.
+    pub(super) fn read(&self, path: &str, from: u64, most: usize) -> anyhow::Result<(String, u64)> {
+        let script = "stat -c %s \"$1\" && tail -c \"+$2\" \"$1\" | head -c \"$3\"";
+        let (from, most) = ((from + 1).to_string(), most.to_string());
+        let said = self.machine.exec(&["sh", "-c", script, "sh", path, &from, &most])?;
+        if !said.success() {
+            bail!("{} has no {path}", self.machine.name());
+        }
+        let (size, text) = said.stdout.split_once('\n').unwrap_or_default();
+        let whole = text.rfind('\n').map_or("", |at| &text[..=at]);
+        Ok((whole.to_owned(), size.trim().parse().unwrap_or(0)))
+    }
+
     pub(super) fn kill(&self) -> anyhow::Result<()> {
         self.machine.kill()
     }
@@ -192,7 +205,8 @@ fn settings(spec: &DatabaseSpec, id: u32) -> String {
          rpl-semi-sync-master-wait-point = AFTER_SYNC\n\
          ssl-cert = /etc/mysql/tls/server.pem\n\
          ssl-key = /etc/mysql/tls/server.pem\n\
-         general-log-file = /var/log/mysql/general.log\n"
+         slow-query-log-file = /var/lib/mysql/slow.log\n\
+         general-log-file = /var/lib/mysql/general.log\n"
     );
     for (name, value) in &spec.parameters {
         let _ = writeln!(text, "{name} = {value}");

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, IF_NONE_MATCH, SERVER};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
@@ -19,7 +19,7 @@ use super::policy::{Access, By};
 const OWNER: &str = "AWS4-HMAC-SHA256 Credential=rehearsal/20260101/us-east-1/s3/aws4_request, \
                      SignedHeaders=host, Signature=0";
 /// What of an object's headers a viewer sees; the rest is the emulator's own.
-const SHOWN: [&str; 10] = [
+const SHOWN: [&str; 9] = [
     "cache-control",
     "content-disposition",
     "content-encoding",
@@ -28,7 +28,6 @@ const SHOWN: [&str; 10] = [
     "etag",
     "expires",
     "last-modified",
-    "x-amz-meta-path",
     "x-amz-version-id",
 ];
 const UNSAFE: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'<').add(b'>').add(b'?');
@@ -138,14 +137,11 @@ struct Shown(HeaderMap);
 
 impl Shown {
     fn retain_shown(&mut self) {
-        let mut all = HeaderMap::new();
-        for name in SHOWN {
-            if let Some(value) = self.0.get(name) {
-                all.insert(HeaderName::from_static(name), value.clone());
-            }
-        }
-        all.insert(SERVER, HeaderValue::from_static("AmazonS3"));
-        self.0 = all;
+        let is_shown = |name: &str| SHOWN.contains(&name) || name.starts_with("x-amz-meta-");
+        let all = std::mem::take(&mut self.0);
+        self.0 =
+            all.iter().filter(|it| is_shown(it.0.as_str())).map(|it| (it.0.clone(), it.1.clone())).collect();
+        self.0.insert(SERVER, HeaderValue::from_static("AmazonS3"));
     }
 }
 

@@ -7,7 +7,12 @@ use aws_sdk_ec2::types::IamInstanceProfileSpecification;
 
 pub(crate) struct Aws {
     pub(crate) ec2: aws_sdk_ec2::Client,
+    pub(crate) cloudfront: aws_sdk_cloudfront::Client,
+    pub(crate) efs: aws_sdk_efs::Client,
+    pub(crate) elb: aws_sdk_elasticloadbalancingv2::Client,
     pub(crate) iam: aws_sdk_iam::Client,
+    pub(crate) logs: aws_sdk_cloudwatchlogs::Client,
+    pub(crate) rds: aws_sdk_rds::Client,
     pub(crate) ssm: aws_sdk_ssm::Client,
 }
 
@@ -26,7 +31,12 @@ impl Aws {
             .build();
         Aws {
             ec2: aws_sdk_ec2::Client::new(&sdk),
+            cloudfront: aws_sdk_cloudfront::Client::new(&sdk),
+            efs: aws_sdk_efs::Client::new(&sdk),
+            elb: aws_sdk_elasticloadbalancingv2::Client::new(&sdk),
             iam: aws_sdk_iam::Client::new(&sdk),
+            logs: aws_sdk_cloudwatchlogs::Client::new(&sdk),
+            rds: aws_sdk_rds::Client::new(&sdk),
             ssm: aws_sdk_ssm::Client::new(&sdk),
         }
     }
@@ -39,6 +49,23 @@ impl Aws {
     pub(crate) async fn subnet(&self, vpc: &str, cidr: &str, zone: &str) -> String {
         let make = self.ec2.create_subnet().vpc_id(vpc).cidr_block(cidr).availability_zone(zone);
         make.send().await.unwrap().subnet.unwrap().subnet_id.unwrap()
+    }
+
+    pub(crate) async fn group(&self, vpc: &str, name: &str) -> String {
+        let make = self.ec2.create_security_group().vpc_id(vpc).group_name(name).description(name);
+        make.send().await.unwrap().group_id.unwrap()
+    }
+
+    /// A NAT gateway and its address's allocation.
+    pub(crate) async fn nat_gateway(&self, subnet: &str) -> (String, String) {
+        let address = self.ec2.allocate_address().send().await.unwrap().allocation_id.unwrap();
+        let make = self.ec2.create_nat_gateway().subnet_id(subnet).allocation_id(&address);
+        (make.send().await.unwrap().nat_gateway.unwrap().nat_gateway_id.unwrap(), address)
+    }
+
+    pub(crate) async fn nat_state(&self, id: &str) -> String {
+        let said = self.ec2.describe_nat_gateways().nat_gateway_ids(id).send().await.unwrap();
+        said.nat_gateways()[0].state().unwrap().as_str().to_owned()
     }
 
     /// A host in that subnet, with that profile and name.

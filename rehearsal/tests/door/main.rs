@@ -4,6 +4,10 @@
 
 mod aws;
 mod commands;
+mod databases;
+mod faults;
+mod refusals;
+mod states;
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! What somebody changed by hand is named by `plan` and repaired by `up`.
 
 use scenarios::lab::undisturbed;
-use scenarios::{Account, Lab, Snapshot};
+use scenarios::{Account, Fault, Lab, Snapshot};
 use serde_json::{Value, json};
 
 /// A hand at the console: what it does, whose node `plan` must name, and the deed.
@@ -175,13 +175,14 @@ fn status_names_what_differs_and_ends_with_1() {
 fn the_scaling_groups_settings_change_later() {
     let lab = Lab::new("");
     lab.up();
-    lab.configure(
-        "[scaling]\nmin = 1\nmax = 3\ncooldown = 120\nhealth_check = \"ELB\"\nhealth_check_grace = 90\n\
-         max_instance_lifetime = 604800\nscale_in_protection = true\ncpu_target = 50.0\n\
-         termination_policies = [\"OldestLaunchTemplate\", \"NewestInstance\"]\n\
-         suspended_processes = [\"AZRebalance\"]\n",
-    );
-    lab.lamp("--on aws plan").expect(2).says(&["scaling-group/asg", "termination_policies", "cooldown"]);
+    let kept = "[scaling]\nmin = 1\nmax = 3\nhealth_check = \"ELB\"\nhealth_check_grace = 90\n\
+                scale_in_protection = true\ncpu_target = 50.0\nsuspended_processes = [\"AZRebalance\"]\n";
+    lab.configure(kept);
+    lab.lamp("--on aws plan").expect(2).says(&[
+        "scaling-group/asg",
+        "scaling-policy/lab-policy-01",
+        "AZRebalance",
+    ]);
     lab.up();
     lab.lamp("--on aws plan").ok();
     let account = lab.snapshot();
@@ -189,16 +190,31 @@ fn the_scaling_groups_settings_change_later() {
     for (key, want) in [
         ("MinSize", json!(1)),
         ("MaxSize", json!(3)),
-        ("DefaultCooldown", json!(120)),
         ("HealthCheckType", json!("ELB")),
         ("HealthCheckGracePeriod", json!(90)),
-        ("MaxInstanceLifetime", json!(604_800)),
         ("NewInstancesProtectedFromScaleIn", json!(true)),
-        ("TerminationPolicies", json!(["OldestLaunchTemplate", "NewestInstance"])),
     ] {
         assert_eq!(group[key], want, "{key} of {group}");
     }
     assert_eq!(group["SuspendedProcesses"][0]["ProcessName"], "AZRebalance");
+    // moto takes these at creation only: what is asked for is all that can be seen.
+    lab.configure(&format!(
+        "{kept}cooldown = 120\nmax_instance_lifetime = 604800\n\
+         termination_policies = [\"OldestLaunchTemplate\", \"NewestInstance\"]\n"
+    ));
+    lab.lamp("--on aws plan").expect(2).says(&["cooldown", "max_lifetime", "termination_policies"]);
+    let seen = Fault::error("ValidationError", "seen, and that is enough");
+    lab.proxy.fail("autoscaling:UpdateAutoScalingGroup", usize::MAX, seen);
+    let up = lab.lamp("--on aws up --yes").expect(1);
+    let asked = up.calls.iter().find(|it| it.action == "UpdateAutoScalingGroup").unwrap();
+    for it in [
+        "DefaultCooldown=120",
+        "MaxInstanceLifetime=604800",
+        "TerminationPolicies.member.1=OldestLaunchTemplate",
+        "TerminationPolicies.member.2=NewestInstance",
+    ] {
+        assert!(asked.text.contains(it), "{it} in {}", asked.text);
+    }
 }
 
 #[test]
@@ -220,7 +236,7 @@ fn a_plan_searches_for_what_is_not_where_the_last_up_saw_it() {
     // Without the notes all is found as well, and the next change writes them again.
     lab.account().call("ec2", "delete_tags", json!({ "Resources": [vpc["VpcId"]], "Tags": noted }));
     assert!(short < lab.lamp("--on aws plan").ok().calls.len());
-    lab.configure("tags = { team = \"web\" }\n");
+    lab.configure("[scaling]\ncpu_target = 50.0\n");
     lab.up();
     assert_eq!(lab.lamp("--on aws plan").ok().calls.len(), short);
 }

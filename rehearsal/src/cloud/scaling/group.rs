@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::Timestamp;
 
+use super::alarm::Sample;
 use super::cause;
 use super::history::History;
 use super::refresh::Refresh;
-use super::tracking::{Policy, Sample};
+use super::tracking::Policy;
 
 /// All of it.
 #[derive(Default)]

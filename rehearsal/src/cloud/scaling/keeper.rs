@@ -7,11 +7,13 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use super::act;
+use super::alarm::{Alarm, Sample};
 use super::group::Group;
 use super::meter::Meter;
 use super::pace::Pace;
 use super::round::{Machine, Sight};
-use super::tracking::Sample;
+use super::tracking::Policy;
+use super::watch;
 use crate::balancer::TargetState;
 use crate::cloud::answers::group_name;
 use crate::cloud::picture::Picture;
@@ -65,7 +67,7 @@ impl Keeper {
             act::forget(sync, &group);
         }
         for group in alarms {
-            act::tell_alarms(sync, &group);
+            watch::tell_alarms(sync, &group);
         }
     }
 
@@ -86,11 +88,11 @@ impl Keeper {
                     averages.insert(name.clone(), value);
                 }
                 if !group.metrics.is_empty() {
-                    sizes.insert(name.clone(), act::sizes(group));
+                    sizes.insert(name.clone(), watch::sizes(group));
                 }
             }
         }
-        act::publish(sync, at, values, averages, sizes);
+        watch::publish(sync, at, values, averages, sizes);
     }
 }
 
@@ -137,7 +139,7 @@ fn in_balancer(sync: &Sync, id: &str) -> bool {
 }
 
 impl Group {
-    fn alarms(&self) -> impl Iterator<Item = &super::tracking::Alarm> {
-        self.policies.values().flat_map(super::tracking::Policy::alarms)
+    fn alarms(&self) -> impl Iterator<Item = &Alarm> {
+        self.policies.values().flat_map(Policy::alarms)
     }
 }

@@ -45,10 +45,8 @@ impl Meter {
         for (id, machine, boots) in machines {
             let Some(plan) = picture.machines.get(&id) else { continue };
             let value = self.look(&id, &machine, boots, share::of(&plan.class));
-            match value {
-                Ok(value) => all.extend(value.map(|it| (id, it))),
-                Err(err) => sync.report(&format!("quota/{id}"), Err(err)),
-            }
+            let done = value.map(|it| all.extend(it.map(|it| (id.clone(), it))));
+            sync.report(&format!("quota/{id}"), done);
         }
         all
     }

@@ -6,6 +6,7 @@
 //! interfaces ([`act`]), as Auto Scaling does it on AWS. The reconciler then boots and ends them like any others.
 
 mod act;
+mod alarm;
 mod api;
 mod cause;
 mod choose;
@@ -18,6 +19,7 @@ mod refresh;
 mod round;
 mod share;
 mod tracking;
+mod watch;
 
 pub(super) use api::answer;
 pub(super) use group::Scaling;

@@ -16,6 +16,9 @@ const UNSEEN: Duration = Duration::from_secs(60);
 /// An instance lives at least so long, however short its longest life is on a fast clock.
 const SHORTEST_LIFE: Duration = Duration::from_secs(120);
 
+/// Nobody is waited for longer: AWS's own default.
+const DRAINING: Duration = Duration::from_secs(300);
+
 /// What is seen of an instance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sight {
@@ -60,7 +63,7 @@ impl Group {
         self.retire(pace, now);
         self.refresh(pace, now);
         let mut deeds = self.balance(pace, now);
-        deeds.extend(self.follow(seen));
+        deeds.extend(self.follow(seen, now));
         deeds
     }
 
@@ -224,7 +227,7 @@ impl Group {
     }
 
     /// Registrations, and the end of those who have nothing left to do.
-    fn follow(&self, seen: &BTreeMap<String, Sight>) -> Vec<Deed> {
+    fn follow(&self, seen: &BTreeMap<String, Sight>, now: Timestamp) -> Vec<Deed> {
         let mut deeds = Vec::new();
         for (id, it) in &self.members {
             let stays = it.stage != Stage::Terminating;
@@ -240,7 +243,9 @@ impl Group {
                 continue;
             }
             let sight = seen.get(id).copied().unwrap_or_default();
-            if !stays && !it.was_ended && !sight.is_in_balancer {
+            let began = self.history.find(&it.activity).map(|it| it.start);
+            let waited = began.is_none_or(|it| is_over(now, it, DRAINING));
+            if !stays && !it.was_ended && (!sight.is_in_balancer || waited) {
                 deeds.push(Deed::End { id: id.clone() });
             }
         }

@@ -1,24 +1,11 @@
-//! Policies: how many instances a measured load asks for, and the alarms that say so. Pure.
+//! Policies: how many instances a measured load asks for. Pure.
 
 use jiff::Timestamp;
 
+use super::alarm::{self, Alarm, AlarmState, Sample};
 use super::cause;
 use super::group::{Group, Stage};
 use super::pace::{Pace, is_over};
-
-/// Periods in a row above the target, until the group grows.
-const HIGH: usize = 3;
-/// And far below it, until it shrinks: EC2 Auto Scaling waits longer, and for less than seven tenths of the target
-/// (4.9 % for the lab's 7 %; other services take nine).
-const LOW: usize = 15;
-const FAR_BELOW: f64 = 0.7;
-
-/// An average of the group's instances.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Sample {
-    pub(super) at: Timestamp,
-    pub(super) value: f64,
-}
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Policy {
@@ -46,25 +33,6 @@ pub(super) enum Adjustment {
     Percent,
 }
 
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Alarm {
-    pub(super) name: String,
-    /// Whether it looks for values above its threshold, or below.
-    pub(super) looks_above: bool,
-    pub(super) threshold: f64,
-    pub(super) state: AlarmState,
-    pub(super) reason: String,
-    /// Whether CloudWatch has been told this state.
-    pub(super) is_told: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AlarmState {
-    Unknown,
-    Ok,
-    Alarm,
-}
-
 impl Policy {
     pub(super) fn alarms(&self) -> impl Iterator<Item = &Alarm> {
         let pair = match &self.rule {
@@ -81,64 +49,6 @@ impl Policy {
         };
         pair.into_iter().flatten()
     }
-}
-
-impl Alarm {
-    pub(super) fn pair(group: &str, percent: f64, id: impl Fn() -> String) -> (Alarm, Alarm) {
-        let one = |side: &str, looks_above, threshold| Alarm {
-            name: format!("TargetTracking-{group}-Alarm{side}-{}", id()),
-            looks_above,
-            threshold,
-            state: AlarmState::Unknown,
-            reason: "Unchecked: Initial alarm creation".to_owned(),
-            is_told: false,
-        };
-        (one("High", true, percent), one("Low", false, percent * FAR_BELOW))
-    }
-
-    pub(super) fn periods(&self) -> usize {
-        if self.looks_above { HIGH } else { LOW }
-    }
-
-    /// Looks at the newest samples; `samples` has the newest last.
-    fn judge(&mut self, samples: &[Sample]) {
-        let periods = self.periods();
-        let seen = &samples[samples.len().saturating_sub(periods)..];
-        let breaches = |it: &Sample| match self.looks_above {
-            true => it.value > self.threshold,
-            false => it.value < self.threshold,
-        };
-        let (than, count) = (if self.looks_above { "greater" } else { "less" }, seen.len());
-        let threshold = self.threshold;
-        let newest = seen.last().map_or_else(String::new, told);
-        let (state, reason) = if seen.is_empty() {
-            (AlarmState::Unknown, format!("Insufficient Data: {periods} datapoints were unknown."))
-        } else if count == periods && seen.iter().all(breaches) {
-            let all: Vec<String> = seen.iter().rev().map(told).collect();
-            let all = all.join(", ");
-            (
-                AlarmState::Alarm,
-                format!(
-                    "Threshold Crossed: {count} datapoints [{all}] were {than} than the threshold ({threshold})."
-                ),
-            )
-        } else {
-            (
-                AlarmState::Ok,
-                format!(
-                    "Threshold Crossed: 1 out of the last {periods} datapoints [{newest}] was not {than} than the \
-                     threshold ({threshold}) (minimum 1 datapoint for ALARM -> OK transition)."
-                ),
-            )
-        };
-        if state != self.state {
-            (self.state, self.reason, self.is_told) = (state, reason, false);
-        }
-    }
-}
-
-fn told(it: &Sample) -> String {
-    format!("{:.2} ({})", it.value, it.at.strftime("%d/%m/%y %H:%M:%S"))
 }
 
 /// The size at which the load of `measured` instances would be at the target: never less than there shall be now.
@@ -191,13 +101,13 @@ impl Group {
     /// What a new measure of so many instances changes.
     pub(super) fn measured(&mut self, sample: Sample, measured: usize, pace: Pace) {
         self.samples.push_back(sample);
-        while self.samples.len() > LOW {
+        while self.samples.len() > alarm::LOW {
             self.samples.pop_front();
         }
         let samples: Vec<Sample> = self.samples.iter().copied().collect();
         let all_warm = self.is_steady() && self.warm(pace, sample.at).len() == self.members.len();
         let (mut up, mut down): (Option<(u32, String, String)>, Vec<_>) = (None, Vec::new());
-        let mut names = Vec::new();
+        let mut shrinkers = 0;
         for policy in self.policies.values_mut() {
             let Rule::Target { percent, only_grows, high, low } = &mut policy.rule else { continue };
             high.judge(&samples);
@@ -205,7 +115,7 @@ impl Group {
             if !policy.is_enabled {
                 continue;
             }
-            names.push(policy.name.clone());
+            shrinkers += usize::from(!*only_grows);
             let value = sample.value;
             if high.state == AlarmState::Alarm {
                 let to = grown(value, *percent, measured, self.desired, self.max);
@@ -221,20 +131,13 @@ impl Group {
         if self.is_suspended("AlarmNotification") || self.is_going {
             return;
         }
-        // Who wants most decides; and it shrinks only if all agree, and while nobody comes or goes.
-        let least = down.into_iter().max_by_key(|it| it.0).filter(|_| all_warm);
-        let chosen = match (up, least) {
-            (Some(up), _) => Some(up),
-            (None, Some(down)) if names.len() == self.trackers() => Some(down),
-            _ => None,
-        };
+        // Who wants most decides; and it shrinks only if all agree, one by one, and while nobody comes or goes.
+        let may_shrink = all_warm && down.len() == shrinkers && self.count() == self.desired as usize;
+        let least = down.into_iter().max_by_key(|it| it.0).filter(|_| may_shrink);
+        let chosen = up.or(least);
         if let Some((to, alarm, policy)) = chosen {
             self.want(to, |from, to| cause::alarm(sample.at, &alarm, &policy, from, to));
         }
-    }
-
-    fn trackers(&self) -> usize {
-        self.policies.values().filter(|it| it.is_enabled && matches!(it.rule, Rule::Target { .. })).count()
     }
 }
 
@@ -269,42 +172,5 @@ mod tests {
         assert_eq!(adjusted(2, Adjustment::Percent, 10, (1, 4)), 3);
         assert_eq!(adjusted(10, Adjustment::Percent, 25, (1, 40)), 12);
         assert_eq!(adjusted(10, Adjustment::Percent, -25, (1, 40)), 8);
-    }
-
-    fn samples(values: &[f64]) -> Vec<Sample> {
-        let at: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
-        values.iter().map(|value| Sample { at, value: *value }).collect()
-    }
-
-    #[test]
-    fn the_high_alarm_takes_three_periods_above_and_goes_with_the_first_that_is_not() {
-        let (mut high, _) = Alarm::pair("asg", 50.0, || "1".into());
-        assert_eq!(high.name, "TargetTracking-asg-AlarmHigh-1");
-        high.judge(&samples(&[]));
-        assert_eq!(high.state, AlarmState::Unknown);
-        high.judge(&samples(&[60.0, 60.0]));
-        assert_eq!(high.state, AlarmState::Ok);
-        high.judge(&samples(&[60.0, 60.0, 70.0]));
-        assert_eq!(high.state, AlarmState::Alarm);
-        assert_eq!(
-            high.reason,
-            "Threshold Crossed: 3 datapoints [70.00 (22/11/26 10:00:00), 60.00 (22/11/26 10:00:00), \
-             60.00 (22/11/26 10:00:00)] were greater than the threshold (50)."
-        );
-        high.judge(&samples(&[60.0, 60.0, 70.0, 50.0]));
-        assert_eq!(high.state, AlarmState::Ok);
-    }
-
-    #[test]
-    fn the_low_alarm_takes_fifteen_periods_far_below() {
-        let (_, mut low) = Alarm::pair("asg", 50.0, || "1".into());
-        low.judge(&samples(&[34.0; 14]));
-        assert_eq!(low.state, AlarmState::Ok);
-        low.judge(&samples(&[34.0; 15]));
-        assert_eq!(low.state, AlarmState::Alarm);
-        let mut all = [34.0; 15];
-        all[7] = 35.0;
-        low.judge(&samples(&all));
-        assert_eq!(low.state, AlarmState::Ok);
     }
 }

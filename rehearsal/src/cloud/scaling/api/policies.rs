@@ -8,12 +8,13 @@ use super::xml::Xml;
 use super::{Answer, Facts, Refusal, ask, group, invalid};
 use crate::cloud::call::Call;
 use crate::cloud::clients::Clients;
-use crate::cloud::scaling::act::{delete_alarms, put_alarm};
+use crate::cloud::scaling::alarm::Alarm;
 use crate::cloud::scaling::cause;
 use crate::cloud::scaling::group::{Group, Scaling};
 use crate::cloud::scaling::history::new_id;
 use crate::cloud::scaling::pace::Pace;
-use crate::cloud::scaling::tracking::{Adjustment, Alarm, Policy, Rule, adjusted};
+use crate::cloud::scaling::tracking::{Adjustment, Policy, Rule, adjusted};
+use crate::cloud::scaling::watch::{delete_alarms, put_alarm};
 use crate::cloud::shared::Shared;
 
 /// The one metric that is measured here.

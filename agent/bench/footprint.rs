@@ -1,0 +1,74 @@
+//! Memory and idle use of both services on a host of the rehearsal, as one line of JSON. `scripts/bench-page` runs it
+//! with the program that is shipped, which `LAMPD` names.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a benchmark on the helpers of the tests"
+)]
+
+use std::time::Duration;
+
+use lab::{DATABASE, Host, Lab};
+
+#[path = "../tests/real/database.rs"]
+mod database;
+#[path = "../tests/hosts/lab.rs"]
+mod lab;
+
+const UNITS: [&str; 2] = ["lampd", "lampd-page"];
+/// As in the lab's load test.
+const CLIENTS: u32 = 1000;
+const QUIET: Duration = Duration::from_secs(60);
+
+#[tokio::main]
+async fn main() {
+    let database = database::Database::start().await;
+    database.seed().await;
+    tokio::task::spawn_blocking(move || measure(&database)).await.unwrap();
+}
+
+fn measure(database: &database::Database) {
+    let mut lab = Lab::new();
+    lab.database(database, "db", DATABASE);
+    lab.put_usual();
+    // As a stack of this size has it.
+    lab.put(&[("host/poll-seconds", "15")]);
+    let host = lab.ready_host("web1");
+    host.until("serving rows", Duration::from_secs(30), || host.page("/").status == 200);
+    let pids = UNITS.map(|it| host.sh(&format!("systemctl show -p MainPID --value {it}")).trim().to_owned());
+    std::thread::sleep(Duration::from_secs(5));
+
+    let before = seconds(&host, &pids);
+    std::thread::sleep(QUIET);
+    let idle_percent = (seconds(&host, &pids) - before) / QUIET.as_secs_f64() * 100.0;
+    let idle_mib = host.sh(&memory(&pids)).trim().parse::<f64>().unwrap() / 1024.0;
+    let ab = format!("ab -q -r -n 100000 -c {CLIENTS} http://127.0.0.1:8080/");
+    let most = host.sh(&format!(
+        "rm -f /run/loaded; (ulimit -n 8192; {ab} > /dev/null; touch /run/loaded) & most=0; \
+         until [ -e /run/loaded ]; do now=$({}); [ \"$now\" -le \"$most\" ] || most=$now; sleep 0.1; done; echo $most",
+        memory(&pids)
+    ));
+    let peak_mib = most.trim().parse::<f64>().unwrap() / 1024.0;
+    println!(
+        "{}",
+        serde_json::json!({ "idle_mib": idle_mib, "peak_mib": peak_mib, "idle_percent": idle_percent, "clients": CLIENTS })
+    );
+}
+
+/// Processor time so far.
+fn seconds(host: &Host, pids: &[String]) -> f64 {
+    let files: Vec<String> = pids.iter().map(|it| format!("/proc/{it}/stat")).collect();
+    let script = format!("awk '{{ sum += $14 + $15 }} END {{ print sum }}' {}", files.join(" "));
+    host.sh(&script).trim().parse::<f64>().unwrap() / 100.0
+}
+
+/// A command that prints KiB of both together. What they share (the program itself) counts once.
+fn memory(pids: &[String]) -> String {
+    let files: Vec<String> = pids.iter().map(|it| format!("/proc/{it}/smaps_rollup")).collect();
+    format!("awk '/^Pss:/ {{ sum += $2 }} END {{ print sum }}' {}", files.join(" "))
+}

@@ -1,0 +1,129 @@
+//! One table of facts for each family of distributions.
+
+use super::{Ahead, Apache, Damage, LocalDatabase, Modules, Os, Packages, PhpPlace};
+
+/// Where its facts are from:
+/// packages and their names, the group `apache`, `ec2-user`: the AL2023 user guide's LAMP tutorial and its list of
+/// packages (PHP and MariaDB carry their version in the name, and lie at the usual places); `/run/php-fpm/www.sock`,
+/// `/etc/php.d`, `/etc/php-fpm.d`: Fedora's php-fpm, which it is built from; `amazon-efs-utils`: the EFS user guide.
+/// SELinux is permissive there unless somebody changes it (the user guide's chapter on it): under an enforcing one,
+/// `httpd_can_network_connect_db` and `httpd_use_nfs` have to be on.
+pub(super) static AMAZON: Os = Os {
+    name: "Amazon Linux 2023",
+    ids: &["amzn"],
+    packages: Packages {
+        base: &["httpd", "php8.4", "php8.4-fpm", "php8.4-mysqlnd", "mariadb1011-client-utils"],
+        efs: &["amazon-efs-utils"],
+        nfs: &["nfs-utils"],
+        stamps: &["/var/lib/rpm/rpmdb.sqlite", "/var/lib/rpm/rpmdb.sqlite-wal"],
+        query: &["rpm", "-q", "--qf", "%{NAME} installed %{VERSION}\\n"],
+        heal: None,
+        lists: None,
+        refresh: &["dnf", "-q", "makecache"],
+        install: &["dnf", "-y", "-q", "--setopt=install_weak_deps=False", "install"],
+        ahead: None,
+        damage: Damage {
+            verify: &["rpm", "-V", "-a"],
+            owner: &["rpm", "-q", "--qf", "%{NAME}:\\n", "-f"],
+            reinstall: &["dnf", "-y", "-q", "reinstall"],
+        },
+    },
+    web_user: "apache",
+    login_users: &["ec2-user"],
+    apache: Apache {
+        unit: "httpd.service",
+        site: "/etc/httpd/conf.d/zz-lamp.conf",
+        modules: None,
+        test: &["httpd", "-t"],
+    },
+    php: PhpPlace::Fixed {
+        ini: "/etc/php.d",
+        pool: "/etc/php-fpm.d",
+        socket: "/run/php-fpm/www.sock",
+        unit: "php-fpm.service",
+    },
+    local_database: LocalDatabase {
+        packages: &["mariadb1011-server"],
+        unit: "mariadb.service",
+        socket: "/var/lib/mysql/mysql.sock",
+    },
+};
+
+pub(super) static DEBIAN: Os = Os {
+    name: "Debian or Ubuntu",
+    ids: &["debian", "ubuntu"],
+    packages: Packages {
+        base: &["apache2", "php-fpm", "php-mysql", "mariadb-client"],
+        // amazon-efs-utils is in neither distribution: whoever wants TLS brings the package along in the image.
+        efs: &[],
+        nfs: &["nfs-common"],
+        stamps: &["/var/lib/dpkg/status"],
+        query: &["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status} ${Version}\\n"],
+        heal: Some(&["dpkg", "--configure", "-a", "--force-confold"]),
+        lists: Some("/var/lib/apt/lists"),
+        refresh: &["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=2", "update"],
+        install: &[
+            // Packages start nothing: each would start, reload and restart with the distribution's settings what runs
+            // with ours a moment later.
+            "env",
+            "SYSTEMD_OFFLINE=1",
+            "apt-get",
+            "-q",
+            "-y",
+            "--no-install-recommends",
+            // Another process may hold the lock: an unattended upgrade at first boot does.
+            "-o",
+            "DPkg::Lock::Timeout=300",
+            "-o",
+            "Acquire::Retries=2",
+            "-o",
+            "Dpkg::Options::=--force-confold",
+            // Synced once, when everything is unpacked.
+            "-o",
+            "Dpkg::Options::=--force-unsafe-io",
+            "install",
+        ],
+        // Each of PHP's modules is switched on anew for each way of running PHP that is there already: some four
+        // thousand processes more, and what comes of it is the same.
+        ahead: Some(Ahead {
+            preview: &["--print-uris"],
+            auto: &["--mark-auto"],
+            family: "php",
+            but: &["-cgi", "-cli", "-fpm", "-phpdbg"],
+        }),
+        damage: Damage {
+            verify: &["dpkg", "--verify"],
+            owner: &["dpkg", "--search"],
+            reinstall: &[
+                "apt-get",
+                "-q",
+                "-y",
+                "-o",
+                "DPkg::Lock::Timeout=300",
+                "-o",
+                // An empty configuration file is removed before.
+                "Dpkg::Options::=--force-confold,confmiss",
+                "--reinstall",
+                "install",
+            ],
+        },
+    },
+    web_user: "www-data",
+    login_users: &["ec2-user", "admin", "ubuntu"],
+    apache: Apache {
+        unit: "apache2.service",
+        site: "/etc/apache2/conf-enabled/zz-lamp.conf",
+        modules: Some(Modules {
+            folder: "/etc/apache2/mods-enabled",
+            enable: &["a2enmod", "-q"],
+            names: &["proxy", "proxy_fcgi", "setenvif", "alias"],
+        }),
+        test: &["apache2ctl", "configtest"],
+    },
+    php: PhpPlace::Versioned { root: "/etc/php" },
+    local_database: LocalDatabase {
+        packages: &["mariadb-server"],
+        unit: "mariadb.service",
+        socket: "/run/mysqld/mysqld.sock",
+    },
+};

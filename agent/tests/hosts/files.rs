@@ -1,0 +1,58 @@
+//! Shared files whose server dies after they were mounted: whoever touches them hangs.
+
+use std::{net::Ipv4Addr, time::Duration};
+
+use rehearsal::Image;
+
+use super::lab::{Lab, PACKAGES, ZONE};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// Stands for a file server over the network: a file system in user space, whose program can be stopped.
+const MOUNT: &str = "#!/bin/sh\nmkdir -p /srv/files\nexec bindfs /srv/files \"$2\"\n";
+
+#[test]
+fn a_file_server_that_dies_after_mounting_hangs_neither_convergence_nor_health_nor_the_boot() {
+    let lab = Lab::new();
+    let target = Ipv4Addr::new(10, 1, 3, 241);
+    lab.put_usual();
+    lab.put(&[("files/id", "fs-0123456789abcdef1"), (&format!("files/target/{ZONE}"), &target.to_string())]);
+    let packages: Vec<&str> = PACKAGES.iter().copied().chain(["bindfs"]).collect();
+    let host = lab.host("web1", Image::plain().with("lampd-files", &packages));
+    host.sh(&format!("printf '%s' '{MOUNT}' > /usr/sbin/mount.efs; chmod 755 /usr/sbin/mount.efs"));
+    host.install();
+    host.until_ready();
+    host.until("mounted", Duration::from_secs(60), || host.step("efs").0 == "ok");
+    host.sh("echo there > /srv/files/note.txt");
+    host.until("serving them", SOON, || host.site("/efs/note.txt").body == "there\n");
+
+    host.sh("kill -STOP $(pidof bindfs)");
+    host.until("told", Duration::from_secs(90), || {
+        let (state, words) = host.step("efs");
+        state == "failed" && words.contains("does not answer")
+    });
+    // Convergence goes on, also where it walks through the very folder that the files are mounted in.
+    host.sh("rm /var/www/html/index.php; mkdir /var/www/html/broken; chmod 700 /var/www/html/broken");
+    host.until("mended", Duration::from_secs(60), || {
+        host.sh("test -s /var/www/html/index.php && stat -c %a /var/www/html/broken || true").trim() == "2775"
+    });
+    for path in ["/healthz", "/metrics"] {
+        assert_eq!(host.page(path).status, 200, "{path}");
+    }
+    assert_eq!(host.site("/lamp-ready").status, 200);
+    // A new agent must not hang on them either.
+    host.sh("systemctl restart lampd lampd-page");
+    host.until("ready", SOON, || host.page("/healthz").status == 200 && host.step("web").0 == "ok");
+
+    host.sh("kill -CONT $(pidof bindfs)");
+    host.until("mounted again", Duration::from_secs(90), || host.step("efs").0 == "ok");
+    assert_eq!(host.site("/efs/note.txt").body, "there\n");
+
+    // The power goes while the server is dead, and it stays dead.
+    host.sh("kill -STOP $(pidof bindfs); printf '#!/bin/sh\\nexec sleep 3600\\n' > /usr/sbin/mount.efs");
+    host.instance.kill().unwrap();
+    host.instance.start().unwrap();
+    host.instance.wait_until_running().ok();
+    host.until_ready();
+    assert_eq!(host.site("/lamp-ready").status, 200);
+}
