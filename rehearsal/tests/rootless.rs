@@ -1,6 +1,10 @@
 //! Without root it is the same: an ordinary user builds the images, and gets instances, networks, databases, balancers.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests are tests, and say what they started"
+)]
 
 mod common;
 

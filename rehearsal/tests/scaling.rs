@@ -1,6 +1,10 @@
 //! A scaling group on real hosts: load makes it grow, calm makes it shrink, and its history says why.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests are tests, and say how long they waited"
+)]
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::fault::Fault;
+use super::guards::Interface;
 use super::life::Lives;
 use super::scaling::Scaling;
 use super::unseen::Unseen;
@@ -41,8 +42,8 @@ pub(super) struct Known {
     pub(super) promoted: BTreeSet<String>,
     /// The zones of each database's primary and standby.
     pub(super) zones: BTreeMap<String, (String, Option<String>)>,
-    /// Subnet, groups, and whether it is public, of interfaces of balancers that are gone; until when.
-    pub(super) lingering: Vec<(Instant, (String, Vec<String>, bool))>,
+    /// Interfaces of balancers that are gone; until when.
+    pub(super) lingering: Vec<(Instant, Interface)>,
     /// Whether nobody's Systems Manager agent can be reached.
     pub(super) ssm_broken: bool,
     pub(super) scaling: Scaling,

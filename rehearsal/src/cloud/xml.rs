@@ -113,7 +113,10 @@ fn element(text: &str) -> Option<(Element, &str)> {
     let (name, attributes) = head.split_at(end);
     let mut it =
         Element { name: name.to_owned(), attributes: attributes.trim_end().to_owned(), nodes: Vec::new() };
-    while !is_empty {
+    if is_empty {
+        return Some((it, rest));
+    }
+    loop {
         let at = rest.find('<')?;
         if !rest[..at].is_empty() {
             it.nodes.push(Node::Text(rest[..at].to_owned()));
@@ -121,11 +124,7 @@ fn element(text: &str) -> Option<(Element, &str)> {
         rest = &rest[at..];
         if let Some(after) = rest.strip_prefix("</") {
             let (closed, after) = after.split_once('>')?;
-            rest = after;
-            if closed.trim() != name {
-                return None;
-            }
-            break;
+            return (closed.trim() == name).then_some((it, after));
         }
         if let Some(after) = rest.strip_prefix("<!--") {
             rest = after.split_once("-->")?.1;
@@ -135,7 +134,6 @@ fn element(text: &str) -> Option<(Element, &str)> {
         it.nodes.push(Node::Element(child));
         rest = after;
     }
-    Some((it, rest))
 }
 
 #[cfg(test)]

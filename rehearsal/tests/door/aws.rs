@@ -99,5 +99,5 @@ impl Aws {
 pub(crate) fn code<T, E: ProvideErrorMetadata, R>(said: Result<T, SdkError<E, R>>) -> String {
     let Err(err) = said else { panic!("it was not refused") };
     let code = err.as_service_error().and_then(|it| it.code());
-    code.expect("an answer with a code").to_owned()
+    code.unwrap_or("an answer without a code").to_owned()
 }

@@ -4,7 +4,7 @@ mod database;
 mod network;
 mod site;
 
-pub(super) use network::left_by;
+pub(super) use network::{Interface, left_by};
 
 use super::call::Call;
 use super::life::Kind;

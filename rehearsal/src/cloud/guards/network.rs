@@ -12,7 +12,8 @@ use crate::cloud::refusal::Refusal;
 use crate::cloud::sync::Sync;
 
 /// A network interface, whoever it belongs to.
-struct Interface {
+#[derive(Clone)]
+pub(in crate::cloud) struct Interface {
     subnet: String,
     groups: Vec<String>,
     is_public: bool,
@@ -193,7 +194,7 @@ async fn interfaces(sync: &Sync) -> Option<Vec<Interface>> {
     all.extend(balancers.load_balancers().iter().flat_map(of_balancer));
     for (until, it) in &sync.shared.lock().lingering {
         if std::time::Instant::now() < *until {
-            all.push(Interface { subnet: it.0.clone(), groups: it.1.clone(), is_public: it.2 });
+            all.push(it.clone());
         }
     }
     let systems = aws.efs.describe_file_systems().send().await.ok()?;
@@ -227,9 +228,9 @@ fn of_balancer(it: &aws_sdk_elasticloadbalancingv2::types::LoadBalancer) -> Vec<
 }
 
 /// A balancer's interfaces outlive it: what they hold, before it goes.
-pub(in crate::cloud) async fn left_by(sync: &Sync, call: &Call) -> Vec<(String, Vec<String>, bool)> {
+pub(in crate::cloud) async fn left_by(sync: &Sync, call: &Call) -> Vec<Interface> {
     let Some(arn) = call.parameter("LoadBalancerArn") else { return Vec::new() };
     let seen = sync.clients.elb.describe_load_balancers().load_balancer_arns(arn).send().await;
     let all = seen.map(|it| it.load_balancers().iter().flat_map(of_balancer).collect::<Vec<_>>());
-    all.unwrap_or_default().into_iter().map(|it| (it.subnet, it.groups, it.is_public)).collect()
+    all.unwrap_or_default()
 }

@@ -73,7 +73,7 @@ fn narrowed<'a>(policy: &str, all: Vec<&'a Candidate>, hour: Duration, now: Time
     }
 }
 
-fn least<'a, K: Ord>(all: Vec<&'a Candidate>, key: impl Fn(&Candidate) -> K) -> Vec<&'a Candidate> {
+fn least<K: Ord>(all: Vec<&Candidate>, key: impl Fn(&Candidate) -> K) -> Vec<&Candidate> {
     let Some(first) = all.iter().map(|it| key(it)).min() else { return all };
     all.into_iter().filter(|it| key(it) == first).collect()
 }

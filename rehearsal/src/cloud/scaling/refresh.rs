@@ -43,7 +43,8 @@ pub(super) struct Refresh {
 
 impl Refresh {
     pub(super) fn percentage(&self) -> usize {
-        if self.total == 0 { 100 } else { 100 * (self.total - self.left.len()) / self.total }
+        let done = self.total.saturating_sub(self.left.len());
+        (100 * done).checked_div(self.total).unwrap_or(100)
     }
 }
 
