@@ -29,6 +29,7 @@ const SERVER: &str =
     "#!/bin/sh\nread -r line\nprintf 'HTTP/1.0 200 OK\\r\\nContent-Length: 6\\r\\n\\r\\nserved'\n";
 const LISTEN: &str = "systemd-run -u server systemd-socket-activate --inetd -a -l 80 /root/server";
 
+const SECOND: Ipv4Addr = Ipv4Addr::new(10, 1, 3, 12);
 const STANDBY: Ipv4Addr = Ipv4Addr::new(10, 1, 6, 22);
 
 #[test]
@@ -90,7 +91,8 @@ fn everything_works() {
     let database = DatabaseSpec { standby: Some(STANDBY), ..DatabaseSpec::default() };
     let database = region.database(database, &Authority::new().unwrap()).unwrap();
 
-    region.network(&network(address, node, database.primary())).unwrap();
+    let plan = network(address, node, database.primary());
+    region.network(&plan).unwrap();
     let first_line = |from: &str, to: Ipv4Addr, port| {
         let mut line = region.dial(from, SocketAddrV4::new(to, port)).ok()?;
         line.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
@@ -109,7 +111,10 @@ fn everything_works() {
 
     web.reboot().unwrap();
     let image = web.snapshot("baked").unwrap();
-    let baked = region.instance("web2").image(image).metadata(metadata).boot().unwrap();
+    let baked = region.instance("web2").address(SECOND).image(image).metadata(metadata).create().unwrap();
+    region.network(&plan).unwrap();
+    baked.start().unwrap();
+    baked.wait_until_running().unwrap();
     assert!(baked.exec(&["test", "-e", "/root/mine"]).unwrap().success());
     assert!(left_of(region.id(), &State::from_env()).len() > 3, "this test cannot see a region");
 }
@@ -168,6 +173,7 @@ fn network(web: Ipv4Addr, node: Ipv4Addr, database: Ipv4Addr) -> Network {
         ports: vec![
             port("alb", node, "public", Some(Ipv4Addr::new(203, 0, 113, 40))),
             port("web", web, "private", None),
+            port("web", SECOND, "private", None),
             port("db", database, "data", None),
             port("db", STANDBY, "data", None),
         ],
