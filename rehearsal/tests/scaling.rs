@@ -223,7 +223,7 @@ impl Load {
     }
 }
 
-/// Asks again and again, for at most five minutes: machines boot meanwhile.
+/// Asks again and again, for at most ten minutes: machines boot meanwhile.
 async fn until<T>(cloud: &Cloud, what: &str, mut is_so: impl AsyncFnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
@@ -231,7 +231,7 @@ async fn until<T>(cloud: &Cloud, what: &str, mut is_so: impl AsyncFnMut() -> Opt
             println!("{:>4} s: {what}", began.elapsed().as_secs());
             return found;
         }
-        assert!(began.elapsed() < Duration::from_secs(300), "waited until {what}: {:#?}", cloud.status());
+        assert!(began.elapsed() < Duration::from_secs(600), "waited until {what}: {:#?}", cloud.status());
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }
