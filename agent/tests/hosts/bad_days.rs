@@ -133,8 +133,8 @@ fn a_full_disk_breaks_no_file_and_heals_once_there_is_room() {
     host.sh("cp -a /etc/lamp/php /root/php && mount -t tmpfs -o size=256k,mode=750 tmpfs /etc/lamp/php && chgrp www-data /etc/lamp/php && cp -a /root/php/. /etc/lamp/php/ && (cat /dev/zero > /etc/lamp/php/fill 2>/dev/null || true)");
     lab.put(&[("db/user", "somebody-else")]);
     host.until("told", SOON, || host.step("dbinfo").1.contains("No space left on device"));
+    host.until("unfit", SOON, || host.page("/healthz").status == 503);
     assert_eq!(host.sh("cat /etc/lamp/php/dbinfo.inc"), before);
-    assert_eq!(host.page("/healthz").status, 503);
     host.sh("rm /etc/lamp/php/fill");
     host.until("healed", Duration::from_secs(45), || {
         host.sh("cat /etc/lamp/php/dbinfo.inc").contains("somebody-else")
