@@ -77,7 +77,7 @@ fn notice(out: &mut String, content: &Content<'_>) -> fmt::Result {
         Trouble::NoTable => {
             write!(
                 out,
-                "The table SAMPLE is missing. Create it in this database with<code>{CREATE};</code>"
+                "The table SAMPLE is missing. It comes with <kbd>lamp db seed</kbd>, or by hand with<code>{CREATE};</code>"
             )?;
         }
         other => write!(out, "{}", Escaped(&sentence(&other.words())))?,
