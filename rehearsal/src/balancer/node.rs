@@ -134,12 +134,7 @@ impl Node {
                 left -= step;
             }
             // If it was registered again meanwhile, it is not draining and stays.
-            let draining = |csv: String| {
-                let (group, name) = server.split_once('/').unwrap_or_default();
-                let state = health::read(&csv, group).get(name).map(|it| it.state);
-                state == Some(super::TargetState::Draining)
-            };
-            if node.stat().is_ok_and(draining) {
+            if node.is_draining(&server).unwrap_or(false) {
                 let _ = node.say(&[
                     format!("set server {server} state maint"),
                     format!("shutdown sessions server {server}"),
@@ -148,6 +143,18 @@ impl Node {
             }
         });
         Ok(())
+    }
+
+    /// Whether a server was told to drain. Its status does not say so once it is down: a dead target drains, too.
+    fn is_draining(&self, server: &str) -> anyhow::Result<bool> {
+        /// `SRV_ADMF_FDRAIN`, "show servers state" in HAProxy's management guide.
+        const DRAINED: u32 = 0x08;
+        let (group, name) = server.split_once('/').context("a server without a group")?;
+        let said = self.say(&[format!("show servers state {group}")])?;
+        let line =
+            said.lines().map(|it| it.split(' ').collect::<Vec<_>>()).find(|it| it.get(3) == Some(&name));
+        let admin = line.and_then(|it| it.get(6)?.parse::<u32>().ok());
+        Ok(admin.is_some_and(|it| it & DRAINED != 0))
     }
 
     /// How many requests a server is busy with.
