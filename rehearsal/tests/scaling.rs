@@ -248,8 +248,11 @@ async fn story(cloud: &Cloud, aws: &Aws) {
     // The first launch fails, as AWS's do when a zone is full, and is repeated.
     cloud.inject(Fault { kind: FaultKind::Capacity, action: "RunInstances".into(), times: 1 });
     let targets = aws.build().await;
-    until(cloud, "two hosts serve", async || (aws.healthy(&targets).await == 2).then_some(())).await;
-    let (first, zones) = aws.serving().await;
+    let (first, zones) = until(cloud, "two hosts serve", async || {
+        let serving = aws.serving().await;
+        (serving.0.len() == 2 && aws.healthy(&targets).await == 2).then_some(serving)
+    })
+    .await;
     assert_eq!((first.len(), zones.len()), (2, 2), "one in each zone: {zones:?}");
     let history = aws.history().await;
     let failed: Vec<_> = history.iter().filter(|it| it.status_code().unwrap().as_str() == "Failed").collect();
@@ -278,9 +281,11 @@ async fn story(cloud: &Cloud, aws: &Aws) {
     .await;
     let at = cloud.open("lab-alb", 80).unwrap();
     let load = Load::on(at.port());
-    until(cloud, "load makes four of two", async || (aws.serving().await.0.len() == 4).then_some(())).await;
-    until(cloud, "all four serve", async || (aws.healthy(&targets).await == 4).then_some(())).await;
-    let (four, _) = aws.serving().await;
+    let (four, _) = until(cloud, "load makes four of two", async || {
+        let serving = aws.serving().await;
+        (serving.0.len() == 4 && aws.healthy(&targets).await == 4).then_some(serving)
+    })
+    .await;
     assert!(four.is_superset(&first));
     let high = aws.alarms().await.into_iter().find(|it| it.0.contains("AlarmHigh")).unwrap();
     let history = aws.history().await;
