@@ -7,6 +7,7 @@ use http_body_util::Full;
 use serde_json::json;
 
 use super::call::{Call, Protocol};
+use super::xml::escaped;
 
 /// Why the cloud does not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,9 +65,4 @@ impl Refusal {
         }
         answer
     }
-}
-
-/// As text of XML.
-pub(super) fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -105,6 +105,11 @@ impl Element {
     }
 }
 
+/// As text of XML.
+pub(super) fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
 /// An element that begins here, and what follows it.
 fn element(text: &str) -> Option<(Element, &str)> {
     let (head, mut rest) = text.strip_prefix('<')?.split_once('>')?;
