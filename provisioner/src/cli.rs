@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::config::Server;
+
 /// What is read where no other file is named.
 pub const DEFAULT_FILE: &str = "lamp.toml";
 
@@ -122,6 +124,13 @@ pub enum Db {
     Seed,
     /// Add one row, unless it is there
     Add { name: String, address: String },
+    /// Let all hosts read another of the database's servers; lamp.toml says it from then on
+    Use {
+        server: Server,
+        /// Do not wait until all hosts have taken it over
+        #[arg(long)]
+        no_wait: bool,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -1,9 +1,8 @@
 //! Key pairs made on the operator's machine: the private half never leaves it.
 
 use std::{
-    fs,
-    io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    fs, io,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
@@ -12,6 +11,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use ssh_key::{Algorithm, LineEnding, PrivateKey, private::KeypairData, rand_core::OsRng};
+
+use crate::whole;
 
 /// Where the two files of a key pair lie: OpenSSH's format and PuTTY's.
 pub fn files(dir: &Path, name: &str) -> (PathBuf, PathBuf) {
@@ -73,21 +74,9 @@ fn public_line(key: &PrivateKey) -> anyhow::Result<String> {
     Ok(public.to_openssh()?.trim_end().to_owned())
 }
 
-/// Writes beside the target and renames, so that no half a key is ever there. Mode 0400: ssh and
-/// PuTTY refuse keys that others can read.
+/// Mode 0400: ssh and PuTTY refuse keys that others can read.
 fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let fresh = path.with_extension(format!("new-{}", std::process::id()));
-    let write = || -> io::Result<()> {
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o400).open(&fresh)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&fresh, path)
-    };
-    write().or_else(|err| {
-        // Nothing half done is left behind; that removing may fail as well changes nothing.
-        let _ = fs::remove_file(&fresh);
-        Err(err).with_context(|| format!("writing the private key {}", path.display()))
-    })
+    whole::write(path, bytes, 0o400).with_context(|| format!("writing the private key {}", path.display()))
 }
 
 /// The key in PuTTY's format, version 3, without a passphrase (PuTTY's manual, appendix C).

@@ -16,3 +16,4 @@ pub mod sweep;
 pub mod timing;
 pub mod ui;
 pub mod user_data;
+pub mod whole;

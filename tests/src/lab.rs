@@ -75,7 +75,7 @@ impl Lab {
         self.proxy.heal();
         self.moto.reset();
         self.before = self.moto.account().snapshot();
-        let config = std::fs::read_to_string(self.path("lamp.toml")).expect("a configuration");
+        let config = self.config();
         self.folder = folder(&config);
     }
 
@@ -92,6 +92,11 @@ impl Lab {
     /// Changes the configuration.
     pub fn configure(&self, config: &str) {
         std::fs::write(self.path("lamp.toml"), with_agent(config)).expect("a configuration");
+    }
+
+    /// The configuration as it is now.
+    pub fn config(&self) -> String {
+        std::fs::read_to_string(self.path("lamp.toml")).expect("a configuration")
     }
 
     /// The emulator itself.

@@ -13,6 +13,7 @@ mod operator;
 mod traces;
 
 use operator::{Operator, get, headers};
+use serde_json::json;
 
 #[test]
 fn the_whole_lab_comes_true_serves_survives_and_goes_without_a_trace() {
@@ -57,6 +58,26 @@ fn the_whole_lab_comes_true_serves_survives_and_goes_without_a_trace() {
     let ssh = it.lamp("ssh private-ec2-c1 -- hostname -I && id -un").ok();
     assert!(ssh.stdout.starts_with("10.1.4.") && ssh.stdout.ends_with("ec2-user\n"), "{ssh}");
 
+    // All hosts read the replica, and what is written to the primary arrives there; then back.
+    it.lamp("db use replica").ok().says(&["6 of 6 hosts", "the hosts use the replica, lab-vpc-rds-rr."]);
+    it.lamp("plan").ok();
+    it.lamp("db add PARK SUWON").ok().says(&["2 rows before, 3 now"]);
+    it.until("the replica's page has the new row", || {
+        let page = it.page(private);
+        page["database"]["role"] == "replica" && page["rows"].to_string().contains("SUWON")
+    });
+    assert!(get(&format!("{private}index.php")).1.contains("SUWON"));
+    it.lamp("db use primary").ok();
+    assert_eq!(it.page(private)["database"]["role"], "primary");
+
+    // Without dbinfo.inc PHP says so, and the agent brings it back.
+    let without = "systemctl stop lampd; rm /etc/lamp/php/dbinfo.inc; curl -s localhost/index.php; systemctl start lampd";
+    let said = it.on("private-ec2-a1", &["sh", "-c", without]);
+    assert!(said.contains("Failed to connect to MySQL"), "{said}");
+    it.until("dbinfo.inc is back", || {
+        it.on("private-ec2-a1", &["curl", "-s", "localhost/index.php"]).contains("SUWON")
+    });
+
     // The primary dies: its standby takes over with all rows, and no host is replaced because of it.
     let (before, primary) = (it.instances(), it.primary("lab-vpc-rds"));
     it.lamp("rehearsal break database lab-vpc-rds").ok();
@@ -76,12 +97,40 @@ fn the_whole_lab_comes_true_serves_survives_and_goes_without_a_trace() {
     });
     assert_eq!(get(&urls["scaling group"]).0, 200);
 
+    grows_under_the_labs_load_and_shrinks(&it);
+
     let region = it.region();
     assert!(traces::of(&region).len() > 3, "this test cannot see a region");
     it.lamp("down --yes").ok().says(&["nothing left", "lamp rehearsal stop"]);
     it.lamp("rehearsal stop").ok();
     assert_eq!(traces::of(&region), [""; 0]);
     it.lamp("rehearsal status").expect(1).says(&["no rehearsal cloud runs"]);
+}
+
+/// The lab's own test, from a bastion to the balancer, with its policy of 7 % and a load that a small machine carries.
+fn grows_under_the_labs_load_and_shrinks(it: &Operator) {
+    let members = || it.instances().values().filter(|it| *it == "asg-ec2").count();
+    let account = it.account();
+    let balancer = account.call("elbv2", "describe_load_balancers", json!({ "Names": ["lab-vpc-alb-asg"] }));
+    let url = format!("http://{}/", balancer["LoadBalancers"][0]["DNSName"].as_str().unwrap());
+    std::thread::scope(|scope| {
+        let load = scope.spawn(|| {
+            it.on("public-ec2-a1", &["ab", "-q", "-l", "-t", "60", "-n", "200000", "-c", "100", &url])
+        });
+        it.until("the group has grown", || members() == 4);
+        let report = load.join().unwrap();
+        assert!(report.contains("Failed requests:        0"), "{report}");
+        assert!(!report.contains("Non-2xx"), "{report}");
+    });
+    it.until("the group has shrunk", || members() == 2);
+    let group = json!({ "AutoScalingGroupName": "lab-vpc-asg" });
+    let history = account.call("autoscaling", "describe_scaling_activities", group);
+    let causes: Vec<&str> =
+        history["Activities"].as_array().unwrap().iter().map(|it| it["Cause"].as_str().unwrap()).collect();
+    for (alarm, change) in [("AlarmHigh", "from 2 to 4"), ("AlarmLow", "from 3 to 2")] {
+        let says = |it: &&&str| it.contains(alarm) && it.contains("triggered policy lab-policy-01");
+        assert!(causes.iter().filter(says).any(|it| it.contains(change)), "{alarm} {change}: {causes:#?}");
+    }
 }
 
 /// Both by the agent's page and by PHP.

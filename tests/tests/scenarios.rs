@@ -22,6 +22,8 @@ mod lock;
 mod neighbours;
 #[path = "scenarios/seed.rs"]
 mod seed;
+#[path = "scenarios/switch.rs"]
+mod switch;
 #[path = "scenarios/teardown.rs"]
 mod teardown;
 #[path = "scenarios/tidy.rs"]

@@ -3,24 +3,19 @@
 use std::{
     fs,
     io::{self, Write},
-    path::Path,
 };
 
 use anyhow::{Context, bail};
 
-use super::Exit;
-use crate::{
-    cli::{DEFAULT_FILE, Global},
-    config,
-    ui::Ui,
-};
+use super::{Exit, session};
+use crate::{cli::Global, config, ui::Ui};
 
 pub(super) fn init(global: &Global, schema: bool, ui: &mut Ui) -> anyhow::Result<Exit> {
     if schema {
         ui.raw(&config::schema());
         return Ok(Exit::Fine);
     }
-    let path = global.config.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
+    let path = session::file(global);
     // What somebody wrote is never overwritten.
     let mut file = match fs::File::create_new(path) {
         Err(err) if err.kind() == io::ErrorKind::AlreadyExists => {

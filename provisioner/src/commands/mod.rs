@@ -16,7 +16,7 @@ mod up;
 use std::process::ExitCode;
 
 use crate::{
-    cli::{Cli, Command},
+    cli::{Cli, Command, Db},
     config::ConfigErrors,
     ui::{Ui, fault},
 };
@@ -72,7 +72,10 @@ async fn dispatch(cli: Cli, ui: &mut Ui) -> anyhow::Result<Exit> {
     if let Command::Init { schema } = cli.command {
         return init::init(global, schema, ui);
     }
-    let config = session::load(global)?;
+    let config = match &cli.command {
+        Command::Db { what: Db::Use { server, .. } } => db::switch::wanted(global, *server)?,
+        _ => session::load(global)?,
+    };
     if let Command::Graph { format } = cli.command {
         return graph::graph(&config, format, ui);
     }
@@ -90,7 +93,7 @@ async fn dispatch(cli: Cli, ui: &mut Ui) -> anyhow::Result<Exit> {
         Command::Status => status::status(session, ui).await,
         Command::Down { yes, final_snapshot } => down::down(session, yes, final_snapshot, ui).await,
         Command::Ssh { host, command } => ssh::ssh(session, global, host, command).await,
-        Command::Db { what } => db::db(session, what, ui).await,
+        Command::Db { what } => db::db(session, global, what, ui).await,
         Command::Unlock { yes } => unlock::unlock(session, yes, ui).await,
     }
 }

@@ -32,12 +32,16 @@ pub(super) struct Session {
 /// # Errors
 /// Everything that is wrong with the file.
 pub(super) fn load(global: &Global) -> Result<Config, ConfigErrors> {
-    let region = global.region.as_deref();
-    match &global.config {
-        Some(path) => config::load(path, region),
-        None if Path::new(DEFAULT_FILE).exists() => config::load(Path::new(DEFAULT_FILE), region),
-        None => config::parse(DEFAULT_FILE, "", region),
+    let (file, region) = (file(global), global.region.as_deref());
+    match global.config.is_some() || file.exists() {
+        true => config::load(file, region),
+        false => config::parse(DEFAULT_FILE, "", region),
     }
+}
+
+/// Where the configuration is, or would be.
+pub(super) fn file(global: &Global) -> &Path {
+    global.config.as_deref().unwrap_or(Path::new(DEFAULT_FILE))
 }
 
 impl Session {

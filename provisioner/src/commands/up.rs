@@ -38,7 +38,7 @@ pub(super) async fn up(session: Session, yes: bool, no_wait: bool, ui: &mut Ui) 
 }
 
 /// Carries out the plan that the operator has seen, and no other.
-async fn build(session: &Session, seen: Plan, ui: &mut Ui) -> anyhow::Result<(Exit, Observed)> {
+pub(super) async fn build(session: &Session, seen: Plan, ui: &mut Ui) -> anyhow::Result<(Exit, Observed)> {
     let interrupt = Interrupt::watch(ui.notes());
     let lock = take_lock(session, "lamp up", &interrupt, ui).await?;
     let done = async {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +54,17 @@ pub struct Database {
     pub replica_class: String,
     /// Zone of the replica. When left out: the second of zones.
     pub replica_zone: String,
+    /// Which server the hosts read: "primary" or "replica". `lamp db use replica` writes this key and
+    /// lets all hosts know.
+    pub hosts_use: Server,
+}
+
+/// One of the database's servers: the one that takes changes, or its copy that only reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Server {
+    Primary,
+    Replica,
 }
 
 impl Default for Database {
@@ -75,6 +87,7 @@ impl Default for Database {
             apply_immediately: true,
             replica_class: "db.t3.micro".into(),
             replica_zone: "ap-northeast-2c".into(),
+            hosts_use: Server::Primary,
         }
     }
 }
@@ -150,6 +163,13 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
         let rule = "a read replica needs automatic backups of its source";
         let remedy = "set database.backup_days to 1 or more, or parts.replica = false";
         found.add("database.backup_days", 0, rule, remedy).related("parts.replica", "wanted here");
+    }
+    if database.hosts_use == Server::Replica && !config.parts.replica {
+        let rule = "the stack has no replica";
+        let remedy = "set parts.replica = true or database.hosts_use = \"primary\"";
+        found
+            .add("database.hosts_use", "replica", rule, remedy)
+            .related("parts.replica", "switched off here");
     }
     let (storage, limit) = (database.storage_gib, database.storage_max_gib);
     // RDS refuses a limit that leaves less than a tenth to grow.

@@ -22,8 +22,16 @@ pub fn load(path: &Path, region: Option<&str>) -> Result<Config, ConfigErrors> {
         found.add_nowhere(&format!("{file} cannot be read: {err}"), remedy);
         ConfigErrors::new(found.into_issues())
     })?;
-    let mut found = Findings::new(&file, &text);
-    let mut config = read(&text, region, &mut found);
+    read_at(path, &text, region)
+}
+
+/// Reads a configuration from the text that `path` has, or is about to have.
+///
+/// # Errors
+/// All mistakes in the text.
+pub fn read_at(path: &Path, text: &str, region: Option<&str>) -> Result<Config, ConfigErrors> {
+    let mut found = Findings::new(&path.display().to_string(), text);
+    let mut config = read(text, region, &mut found);
     config.anchor_paths(path.parent().unwrap_or(Path::new("")));
     config.check_paths(&mut found);
     finish(config, found)

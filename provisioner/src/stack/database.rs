@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use super::{firewall::Firewall, network::Network, parameters, surroundings::Surroundings};
 use crate::{
-    config::{Config, LogExport},
-    engine::{AtCreation, Ref, Stack},
+    config::{Config, LogExport, Server},
+    engine::{AtCreation, Ref, Stack, Value},
     kinds::{DbInstance, DbParameterGroup, DbSubnetGroup, LogGroup, Parameter, Replica, Storage},
 };
 
 /// What the agents have to know of the database.
 pub(super) struct Data {
-    pub(super) primary: Ref<DbInstance>,
+    /// Name of the server that the hosts read.
+    pub(super) server: Value,
     pub(super) password: Ref<Parameter>,
 }
 
@@ -74,6 +75,7 @@ pub(super) fn database(
     };
     let primary = s.add_named("rds", &c.names.database, spec);
 
+    let mut server = primary.out(DbInstance::ENDPOINT);
     if c.parts.replica {
         let spec = Replica {
             name: c.names.replica.clone(),
@@ -86,9 +88,12 @@ pub(super) fn database(
             minor_upgrades: d.minor_upgrades,
             tagged_snapshots: true,
         };
-        s.add_named("rds-rr", &c.names.replica, spec);
+        let replica = s.add_named("rds-rr", &c.names.replica, spec);
+        if d.hosts_use == Server::Replica {
+            server = replica.out(Replica::ENDPOINT);
+        }
     }
-    Some(Data { primary, password })
+    Some(Data { server, password })
 }
 
 /// What differs from the server's own settings. Said only where it does: RDS does not show a value that is the same.

@@ -6,7 +6,7 @@ use super::{database::Data, storage::Storage, surroundings::Surroundings};
 use crate::{
     config::{Config, Transport},
     engine::{Ref, Secret, Stack, Value},
-    kinds::{DbInstance, FileSystem, MountTarget, ParamValue, Parameter},
+    kinds::{FileSystem, MountTarget, ParamValue, Parameter},
 };
 
 /// Length of a generated password; RDS for MySQL takes up to 41 characters.
@@ -43,7 +43,7 @@ pub(super) fn parameters(s: &mut Stack, c: &Config, files: Option<&Storage>, dat
         written.push((param, node));
     };
     if let Some(data) = data {
-        put(Param::DbEndpoint, data.primary.out(DbInstance::ENDPOINT));
+        put(Param::DbEndpoint, data.server.clone());
         put(Param::DbName, c.database.name.as_str().into());
         put(Param::DbUser, c.database.user.as_str().into());
         if c.database.port != 3306 {

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use scenarios::{Run, lamp, moto};
+use scenarios::{Account, Run, lamp, moto};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -87,6 +87,19 @@ impl Operator {
     /// How a target is; empty if it is none of that group.
     pub(crate) fn health(&self, group: &str, target: &str) -> String {
         self.status()["targets"][group][target].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// A second pair of eyes in this cloud's account.
+    pub(crate) fn account(&self) -> Account {
+        let status = self.lamp("rehearsal status").ok().stdout;
+        let at = status.lines().find_map(|it| it.strip_prefix("interface")?.trim().strip_prefix("http://"));
+        let at = at.and_then(|it| it.split(',').next()).expect("an interface");
+        Account::open(at.parse().expect("an address"))
+    }
+
+    /// The agent's page, as programs read it.
+    pub(crate) fn page(&self, url: &str) -> Value {
+        serde_json::from_str(&get(&format!("{url}index.json")).1).unwrap_or_default()
     }
 
     /// Which host answered: its page has its name in the title.

@@ -155,3 +155,14 @@ fn a_log_is_exported_once() {
         "remove one of the two",
     );
 }
+
+#[test]
+fn hosts_cannot_use_a_replica_that_is_switched_off() {
+    refuses(
+        "[database]\nhosts_use = \"replica\"\n[parts]\nreplica = false",
+        (2, 13),
+        r#"database.hosts_use = "replica""#,
+        "the stack has no replica",
+        r#"set parts.replica = true or database.hosts_use = "primary""#,
+    );
+}

@@ -1,6 +1,9 @@
-//! `lamp db`: the lab's rows, written by a host of the stack, since nobody else can reach the database.
+//! `lamp db`: the lab's rows, written by a host of the stack, since nobody else can reach the database; and which of
+//! the database's servers the hosts read.
 //!
 //! The order goes through Systems Manager and carries no secret: the agent reads the account from its parameters.
+
+pub(super) mod switch;
 
 use std::collections::BTreeSet;
 
@@ -11,7 +14,7 @@ use shared::sample::Sampled;
 use super::{Exit, Session, health};
 use crate::{
     aws::{Aws, Ran, patiently, run_command, tag_value},
-    cli::Db,
+    cli::{Db, Global},
     engine::Observed,
     kinds::DbInstance,
     ui::Ui,
@@ -28,18 +31,29 @@ struct Shown<'a> {
     done: &'a Sampled,
 }
 
+/// What a host does to the table.
+enum Work {
+    Seed,
+    Add { name: String, address: String },
+}
+
 /// One host that could do it.
 struct Host {
     id: String,
     name: String,
 }
 
-pub(super) async fn db(session: Session, what: Db, ui: &mut Ui) -> anyhow::Result<Exit> {
+pub(super) async fn db(session: Session, global: &Global, what: Db, ui: &mut Ui) -> anyhow::Result<Exit> {
     if !session.config.parts.database {
         bail!("the stack has no database: switch parts.database on and run `lamp up`");
     }
+    let work = match what {
+        Db::Use { server, no_wait } => return switch::switch(&session, global, server, no_wait, ui).await,
+        Db::Seed => Work::Seed,
+        Db::Add { name, address } => Work::Add { name, address },
+    };
     let observed = session.observe().await?;
-    let script = script(&what, &server(&session, &observed)?);
+    let script = script(&work, &server(&session, &observed)?);
     let hosts = hosts(&session, &observed).await?;
     let mut unmanaged = Vec::new();
     for host in &hosts {
@@ -69,20 +83,24 @@ fn server(session: &Session, observed: &Observed) -> anyhow::Result<String> {
     })
 }
 
-/// Healthy hosts first of all; where nothing balances load, all that run.
-async fn hosts(session: &Session, observed: &Observed) -> anyhow::Result<Vec<Host>> {
+/// The stack's hosts that run.
+async fn running(session: &Session) -> anyhow::Result<Vec<Host>> {
     let aws = &session.aws;
     let seen = patiently(|| async { Ok(aws.ec2.describe_instances().filters(aws.ours()).send().await?) });
     let seen = seen.await.map_err(anyhow::Error::from).context("looking for a host")?;
     let all = seen.reservations().iter().flat_map(|it| it.instances());
     let running =
         all.filter(|it| it.state().and_then(|it| it.name()).is_some_and(|it| it.as_str() == "running"));
-    let mut hosts: Vec<Host> = running
-        .map(|it| Host {
-            id: it.instance_id().unwrap_or_default().to_owned(),
-            name: tag_value(&Aws::from_ec2(it.tags()), shared::tags::NAME),
-        })
-        .collect();
+    let hosts = running.map(|it| Host {
+        id: it.instance_id().unwrap_or_default().to_owned(),
+        name: tag_value(&Aws::from_ec2(it.tags()), shared::tags::NAME),
+    });
+    Ok(hosts.collect())
+}
+
+/// Healthy hosts first of all; where nothing balances load, all that run.
+async fn hosts(session: &Session, observed: &Observed) -> anyhow::Result<Vec<Host>> {
+    let mut hosts = running(session).await?;
     if hosts.is_empty() {
         bail!(
             "the stack has no host that runs: `lamp up` builds them, and only a host can reach the database"
@@ -106,11 +124,11 @@ async fn hosts(session: &Session, observed: &Observed) -> anyhow::Result<Vec<Hos
     Ok(hosts)
 }
 
-fn script(what: &Db, server: &str) -> String {
+fn script(work: &Work, server: &str) -> String {
     let server = quoted(server);
-    match what {
-        Db::Seed => format!("exec {AGENT} db seed --server {server}"),
-        Db::Add { name, address } => {
+    match work {
+        Work::Seed => format!("exec {AGENT} db seed --server {server}"),
+        Work::Add { name, address } => {
             format!("exec {AGENT} db add --server {server} -- {} {}", quoted(name), quoted(address))
         }
     }
@@ -165,7 +183,7 @@ mod tests {
 
     #[test]
     fn what_a_person_typed_stays_one_word() {
-        let add = Db::Add { name: "O'NEIL; reboot".into(), address: "$(id)".into() };
+        let add = Work::Add { name: "O'NEIL; reboot".into(), address: "$(id)".into() };
         let want = r"exec /usr/local/bin/lampd db add --server 'db' -- 'O'\''NEIL; reboot' '$(id)'";
         assert_eq!(script(&add, "db"), want);
     }
