@@ -113,7 +113,7 @@ impl Feed {
             trouble: trouble.map(str::to_owned),
             database,
             files,
-            share_ms: config.map_or(50, |it| it.share_ms),
+            share_ms: config.map_or(shared::agent::SHARE_MS, |it| it.share_ms),
             converged: converge::is_converged(&steps),
             steps,
         }

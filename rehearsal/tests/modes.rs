@@ -18,6 +18,7 @@ fn instances_run_with_control_groups_of_either_version() {
     let mode = mode();
     // A machine of one version is the proof for that one, in every other test.
     if !nix::unistd::geteuid().is_root() || !mode.starts_with("hybrid") {
+        eprintln!("left out: it takes root and control groups of both versions, here {mode}");
         return;
     }
     for (change, want) in [(V1, "v1 (cpu"), (V2, "v2")] {

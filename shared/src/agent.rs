@@ -4,6 +4,13 @@ use std::collections::BTreeMap;
 
 use crate::params::Param;
 
+/// What holds where a parameter is not written; the provisioner writes only what differs.
+pub const PORT: u16 = 3306;
+/// Seconds between two looks at the generation.
+pub const POLL_SECONDS: u64 = 15;
+/// How long, in milliseconds, answers may share one SELECT.
+pub const SHARE_MS: u64 = 50;
+
 /// Everything an agent converges to. Built from the parameters of one stack.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AgentConfig {
@@ -61,7 +68,7 @@ impl AgentConfig {
             None => None,
             Some(endpoint) => Some(Database {
                 endpoint: endpoint.clone(),
-                port: parse(params, Param::DbPort, "a port number such as 3306")?.unwrap_or(3306),
+                port: parse(params, Param::DbPort, "a port number such as 3306")?.unwrap_or(PORT),
                 name: need(Param::DbName)?,
                 user: need(Param::DbUser)?,
                 password: need(Param::DbPassword)?,
@@ -96,9 +103,9 @@ impl AgentConfig {
             files,
             local_database: parse(params, Param::LocalDatabase, "true or false")?.unwrap_or(false),
             poll_seconds: parse(params, Param::PollSeconds, "a number of seconds")?
-                .unwrap_or(15)
+                .unwrap_or(POLL_SECONDS)
                 .clamp(1, 600),
-            share_ms: parse(params, Param::ShareMs, "a number of milliseconds")?.unwrap_or(50),
+            share_ms: parse(params, Param::ShareMs, "a number of milliseconds")?.unwrap_or(SHARE_MS),
         })
     }
 }

@@ -68,11 +68,6 @@ impl Param {
             other => Param::FilesTarget { zone: other.strip_prefix("files/target/")?.to_owned() },
         })
     }
-
-    /// Whether the value must be stored encrypted and never be shown.
-    pub fn is_secret(&self) -> bool {
-        matches!(self, Param::DbPassword)
-    }
 }
 
 /// The name below the prefix.

@@ -7,11 +7,10 @@
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use aws_sdk_ec2::types::Tag;
+use shared::tags::SEEN;
 
 use super::{Aws, Result};
 
-/// Begins the tags' keys; the node's name follows. The value is its id.
-const PREFIX: &str = "lamp:seen:";
 /// How long a tag's value may be.
 const LONGEST: usize = 256;
 
@@ -37,7 +36,7 @@ impl Aws {
     async fn written_bearings(&self) -> Result<BTreeMap<String, String>> {
         let vpcs = self.vpcs().await?;
         let tags = vpcs.vpcs().iter().flat_map(|it| it.tags());
-        let entry = |it: &Tag| Some((it.key()?.strip_prefix(PREFIX)?.to_owned(), it.value()?.to_owned()));
+        let entry = |it: &Tag| Some((it.key()?.strip_prefix(SEEN)?.to_owned(), it.value()?.to_owned()));
         Ok(tags.filter_map(entry).collect())
     }
 
@@ -45,7 +44,7 @@ impl Aws {
     pub async fn remove_bearings(&self) -> Result<()> {
         let vpcs = self.vpcs().await?;
         for vpc in vpcs.vpcs() {
-            let keys = vpc.tags().iter().filter_map(|it| it.key()).filter(|it| it.starts_with(PREFIX));
+            let keys = vpc.tags().iter().filter_map(|it| it.key()).filter(|it| it.starts_with(SEEN));
             let tags: Vec<Tag> = keys.map(|it| Tag::builder().key(it).build()).collect();
             if !tags.is_empty() {
                 let remove = self.ec2.delete_tags().resources(vpc.vpc_id().unwrap_or_default());
@@ -61,7 +60,7 @@ impl Aws {
             return Ok(());
         }
         let tags =
-            seen.iter().map(|(node, id)| Tag::builder().key(format!("{PREFIX}{node}")).value(id).build());
+            seen.iter().map(|(node, id)| Tag::builder().key(format!("{SEEN}{node}")).value(id).build());
         self.ec2.create_tags().resources(vpc).set_tags(Some(tags.collect())).send().await?;
         Ok(())
     }

@@ -4,12 +4,13 @@ use std::{os::unix::process::CommandExt, path::Path};
 
 use anyhow::{Context, bail};
 
-use super::{Exit, Session};
+use super::{Exit, Session, session::file};
 use crate::{
-    cli::{DEFAULT_FILE, Global},
+    aws::patiently,
+    cli::Global,
     engine::{Observed, Seen},
     keys,
-    kinds::{ElasticIp, Instance},
+    kinds::{self, ElasticIp, Instance},
 };
 
 /// Replaces this program by `ssh`; returns only if that was not possible.
@@ -27,7 +28,7 @@ pub(super) async fn ssh(
         };
         bail!(
             "SSH is closed: no address may reach the bastions. Name {yours} in {}, then run `lamp up`:\n\n    [access]\n    ssh_from = [\"{example}/32\"]",
-            global.config.as_deref().unwrap_or(Path::new(DEFAULT_FILE)).display()
+            file(global).display()
         );
     }
     let observed = session.observe().await?;
@@ -94,14 +95,10 @@ async fn private_address(session: &Session, observed: &Observed, host: &str) -> 
         return Ok(seen.out.get(Instance::PRIVATE_IP.name()).cloned().unwrap_or_default());
     }
     // A host of the scaling group is no node: it is known by its id.
-    let seen = session.aws.ec2.describe_instances().filters(session.aws.ours()).send().await;
-    let seen = seen.map_err(crate::aws::Error::from).context("looking for the host")?;
-    let all = seen.reservations().iter().flat_map(|it| it.instances());
-    let address = all.filter(|it| it.instance_id() == Some(host)).find_map(|it| it.private_ip_address());
+    let hosts = patiently(|| kinds::hosts(&session.aws)).await.context("looking for the host")?;
+    let address = hosts.into_iter().find(|it| it.id == host).map(|it| it.address).filter(|it| !it.is_empty());
     let known: Vec<_> = observed.nodes.keys().filter_map(|it| it.strip_prefix("instance/")).collect();
-    address
-        .map(str::to_owned)
-        .with_context(|| format!("there is no host {host}; there are {}", known.join(", ")))
+    address.with_context(|| format!("there is no host {host}; there are {}", known.join(", ")))
 }
 
 #[cfg(test)]

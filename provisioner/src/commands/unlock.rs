@@ -8,9 +8,7 @@ pub(super) async fn unlock(session: Session, yes: bool, ui: &mut Ui) -> anyhow::
         ui.note("nobody holds the lock");
         return Ok(Exit::Fine);
     };
-    ui.note(&format!(
-        "{holder}\nBreaking the lock of a run that is alive lets two runs change the same resources."
-    ));
+    ui.note(&format!("{holder}; {}", holder.explain()));
     if !ui.confirm("Break the lock?", yes)? {
         ui.note("the lock stays");
         return Ok(Exit::Failed);

@@ -22,6 +22,6 @@ pub struct Agent {
 
 impl Default for Agent {
     fn default() -> Agent {
-        Agent { binary: None, local_database: false, share_ms: 50 }
+        Agent { binary: None, local_database: false, share_ms: shared::agent::SHARE_MS }
     }
 }

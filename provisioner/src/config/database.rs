@@ -78,7 +78,7 @@ impl Default for Database {
             name: "labvpcrds".into(),
             user: "admin".into(),
             password_file: None,
-            port: 3306,
+            port: shared::agent::PORT,
             backup_days: 7,
             log_exports: vec![LogExport::General],
             minor_upgrades: true,

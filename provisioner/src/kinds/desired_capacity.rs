@@ -10,22 +10,21 @@ use aws_sdk_autoscaling::types::{
     Activity, AutoScalingGroup, ScalingActivityStatusCode, ScalingPolicy as Policy, Tag,
 };
 
+use shared::tags::DESIRED;
+
 use super::scaling_group::{count, tags_of};
 use crate::aws::{self, Aws};
 
-/// The number of hosts that was last asked for.
-const ASKED: &str = "lamp:desired";
-
 /// The tag that keeps it.
 pub(super) fn tag(desired: u32) -> Tag {
-    Tag::builder().key(ASKED).value(desired.to_string()).propagate_at_launch(false).build()
+    Tag::builder().key(DESIRED).value(desired.to_string()).propagate_at_launch(false).build()
 }
 
 /// The desired capacity, as far as people are concerned: while the group's own policy moves it between
 /// the limits, the number that was asked for; otherwise the truth.
 pub(super) async fn asked(group: &AutoScalingGroup, aws: &Aws) -> aws::Result<u32> {
     let is = count(group.desired_capacity());
-    let asked = tags_of(group).get(ASKED).and_then(|it| it.parse().ok());
+    let asked = tags_of(group).get(DESIRED).and_then(|it| it.parse().ok());
     let Some(asked) = asked.filter(|it| *it != is) else { return Ok(is) };
     if is < count(group.min_size()) || count(group.max_size()) < is {
         return Ok(is);

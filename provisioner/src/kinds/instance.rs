@@ -183,6 +183,29 @@ fn found(it: &Sdk) -> Found<Instance> {
     found
 }
 
+/// A machine of the stack, as those see it who want to reach it.
+pub struct Host {
+    pub id: String,
+    pub name: String,
+    pub address: String,
+    pub is_running: bool,
+}
+
+/// All that are not gone, those of the scaling group among them.
+///
+/// # Errors
+/// The machines cannot be read.
+pub async fn hosts(aws: &Aws) -> aws::Result<Vec<Host>> {
+    let all = aws.instances().await?;
+    let hosts = all.iter().map(|it| Host {
+        id: it.instance_id().unwrap_or_default().to_owned(),
+        name: tag_value(&Aws::from_ec2(it.tags()), shared::tags::NAME),
+        address: it.private_ip_address().unwrap_or_default().to_owned(),
+        is_running: it.state().and_then(|it| it.name()) == Some(&InstanceStateName::Running),
+    });
+    Ok(hosts.collect())
+}
+
 /// Whether an Auto Scaling group launched it, and takes it away.
 pub(super) fn is_of_scaling_group(it: &Sdk) -> bool {
     it.tags().iter().any(|it| it.key() == Some("aws:autoscaling:groupName"))

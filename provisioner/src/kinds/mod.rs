@@ -61,7 +61,7 @@ pub use elastic_ip::ElasticIp;
 pub use file_system::FileSystem;
 pub use image::Image;
 pub use image_source::{ImageSource, RootVolume};
-pub use instance::Instance;
+pub use instance::{Host, Instance, hosts};
 pub use internet_gateway::InternetGateway;
 pub use key_pair::KeyPair;
 pub use launch_template::LaunchTemplate;

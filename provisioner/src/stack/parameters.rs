@@ -1,6 +1,9 @@
 //! What the agents read.
 
-use shared::params::Param;
+use shared::{
+    agent::{POLL_SECONDS, PORT, SHARE_MS},
+    params::Param,
+};
 
 use super::{database::Data, storage::Storage, surroundings::Surroundings};
 use crate::{
@@ -12,17 +15,15 @@ use crate::{
 /// Length of a generated password; RDS for MySQL takes up to 41 characters.
 const PASSWORD_LENGTH: usize = 32;
 
-/// Seconds between two looks of an agent at the generation, in a small fleet.
-const OFTEN: u32 = 15;
 /// How many looks a second all agents may take: half of what the Parameter Store grants an account and region by
 /// default, 40. A thousand hosts at fifteen seconds would take 66.7; at fifty they take 20.
 const LOOKS: u32 = 20;
 
 /// So seldom that the largest fleet that the configuration allows stays within that.
-fn poll_seconds(c: &Config) -> u32 {
+fn poll_seconds(c: &Config) -> u64 {
     let scaled = if c.parts.scaling_group { c.scaling.max } else { 0 };
     let fixed = u32::try_from(c.public_hosts().len() + c.private_hosts().len()).unwrap_or(u32::MAX);
-    fixed.saturating_add(scaled).div_ceil(LOOKS).max(OFTEN)
+    u64::from(fixed.saturating_add(scaled).div_ceil(LOOKS)).max(POLL_SECONDS)
 }
 
 /// The password comes first: the database is made with it.
@@ -46,7 +47,7 @@ pub(super) fn parameters(s: &mut Stack, c: &Config, files: Option<&Storage>, dat
         put(Param::DbEndpoint, data.server.clone());
         put(Param::DbName, c.database.name.as_str().into());
         put(Param::DbUser, c.database.user.as_str().into());
-        if c.database.port != 3306 {
+        if c.database.port != PORT {
             put(Param::DbPort, c.database.port.to_string().into());
         }
         if c.unsafe_choices.database_without_tls {
@@ -66,10 +67,10 @@ pub(super) fn parameters(s: &mut Stack, c: &Config, files: Option<&Storage>, dat
         put(Param::LocalDatabase, "true".into());
     }
     let seconds = poll_seconds(c);
-    if seconds != OFTEN {
+    if seconds != POLL_SECONDS {
         put(Param::PollSeconds, seconds.to_string().into());
     }
-    if c.agent.share_ms != 50 {
+    if c.agent.share_ms != SHARE_MS {
         put(Param::ShareMs, c.agent.share_ms.to_string().into());
     }
     // Moves whenever any other does, and is written after all of them: agents poll it alone.

@@ -171,11 +171,6 @@ impl Cloud {
     pub fn region(&self) -> &Region {
         &self.sync.region
     }
-
-    /// The root certificate of the databases, PEM.
-    pub fn database_root(&self) -> String {
-        self.sync.authority.pem()
-    }
 }
 
 impl Drop for Cloud {

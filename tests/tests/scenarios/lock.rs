@@ -38,6 +38,12 @@ fn unlock_explains_and_frees() {
     lab.lamp("--on aws unlock --yes").ok();
     let killed = lab.lamp_killed_after("--on aws up --yes", 3);
     assert_eq!(killed.code, None);
-    lab.lamp("--on aws unlock --yes").ok();
+    let said = lab.lamp("--on aws unlock --yes").ok();
+    said.says(&[
+        "has been running `lamp up` since",
+        "its process is gone",
+        "breaking it is safe",
+        "the lock is broken",
+    ]);
     lab.up();
 }

@@ -13,10 +13,10 @@ use shared::sample::Sampled;
 
 use super::{Exit, Session, health};
 use crate::{
-    aws::{Aws, Ran, patiently, run_command, tag_value},
+    aws::{Ran, patiently, run_command},
     cli::{Db, Global},
     engine::Observed,
-    kinds::DbInstance,
+    kinds::{self, DbInstance, Host},
     ui::Ui,
 };
 
@@ -35,12 +35,6 @@ struct Shown<'a> {
 enum Work {
     Seed,
     Add { name: String, address: String },
-}
-
-/// One host that could do it.
-struct Host {
-    id: String,
-    name: String,
 }
 
 pub(super) async fn db(session: Session, global: &Global, what: Db, ui: &mut Ui) -> anyhow::Result<Exit> {
@@ -85,17 +79,10 @@ fn server(session: &Session, observed: &Observed) -> anyhow::Result<String> {
 
 /// The stack's hosts that run.
 async fn running(session: &Session) -> anyhow::Result<Vec<Host>> {
-    let aws = &session.aws;
-    let seen = patiently(|| async { Ok(aws.ec2.describe_instances().filters(aws.ours()).send().await?) });
-    let seen = seen.await.map_err(anyhow::Error::from).context("looking for a host")?;
-    let all = seen.reservations().iter().flat_map(|it| it.instances());
-    let running =
-        all.filter(|it| it.state().and_then(|it| it.name()).is_some_and(|it| it.as_str() == "running"));
-    let hosts = running.map(|it| Host {
-        id: it.instance_id().unwrap_or_default().to_owned(),
-        name: tag_value(&Aws::from_ec2(it.tags()), shared::tags::NAME),
-    });
-    Ok(hosts.collect())
+    let hosts = patiently(|| kinds::hosts(&session.aws)).await;
+    let mut hosts = hosts.map_err(anyhow::Error::from).context("looking for the hosts")?;
+    hosts.retain(|it| it.is_running);
+    Ok(hosts)
 }
 
 /// Healthy hosts first of all; where nothing balances load, all that run.
