@@ -99,7 +99,8 @@ impl Operator {
 
     /// The agent's page, as programs read it.
     pub(crate) fn page(&self, url: &str) -> Value {
-        serde_json::from_str(&get(&format!("{url}index.json")).1).unwrap_or_default()
+        let answer = ask(url, "Accept: application/json\r\n");
+        answer.split_once("\r\n\r\n").and_then(|it| serde_json::from_str(it.1).ok()).unwrap_or_default()
     }
 
     /// Which host answered: its page has its name in the title.
@@ -156,7 +157,7 @@ fn shared_state() -> PathBuf {
 
 /// Status and body of a URL on this machine; status 0 when there is no answer.
 pub(crate) fn get(url: &str) -> (u16, String) {
-    let text = ask(url);
+    let text = ask(url, "");
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or_default();
     let code = head.split(' ').nth(1).and_then(|it| it.parse().ok()).unwrap_or(0);
     (code, body.to_owned())
@@ -164,16 +165,17 @@ pub(crate) fn get(url: &str) -> (u16, String) {
 
 /// What comes before the body.
 pub(crate) fn headers(url: &str) -> String {
-    ask(url).split("\r\n\r\n").next().unwrap_or_default().to_owned()
+    ask(url, "").split("\r\n\r\n").next().unwrap_or_default().to_owned()
 }
 
-fn ask(url: &str) -> String {
+/// The whole answer to a request with these headers as well.
+fn ask(url: &str, headers: &str) -> String {
     let rest = url.strip_prefix("http://").expect("http");
     let (host, path) = rest.split_once('/').expect("a path");
     let ask = || -> std::io::Result<String> {
         let mut line = TcpStream::connect(host)?;
         line.set_read_timeout(Some(Duration::from_secs(20)))?;
-        write!(line, "GET /{path} HTTP/1.0\r\nHost: {host}\r\n\r\n")?;
+        write!(line, "GET /{path} HTTP/1.0\r\nHost: {host}\r\n{headers}\r\n")?;
         let mut bytes = Vec::new();
         line.read_to_end(&mut bytes)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
