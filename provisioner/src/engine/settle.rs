@@ -10,7 +10,7 @@ use super::{
     clock::now,
     destroy,
     patience::Patience,
-    plan::{changes, is_fixed, way_out},
+    plan::{changes, refusal},
 };
 use crate::aws;
 
@@ -76,8 +76,8 @@ impl Run<'_> {
                 lock(&self.observed).nodes.insert(node.name.clone(), have);
                 return Ok(outcome);
             }
-            if differences.iter().any(|it| is_fixed(&have, it)) {
-                return Err(aws::Error::refused(way_out(&have, &differences)));
+            if let Some(why) = refusal(node, &have, &differences) {
+                return Err(aws::Error::refused(why));
             }
             if configured == ATTEMPTS {
                 let left: Vec<_> = differences.iter().map(ToString::to_string).collect();
