@@ -2,7 +2,7 @@
 
 use super::{
     Exit, Session,
-    session::{Interrupt, take_lock},
+    session::{Interrupt, give_back, take_lock},
 };
 use crate::{
     aws::patiently,
@@ -44,8 +44,7 @@ pub(super) async fn down(
     let interrupt = Interrupt::watch(ui.notes());
     let lock = take_lock(&session, "lamp down", &interrupt, ui).await?;
     let done = remove(&mut session, &all, final_snapshot, &interrupt, ui).await;
-    lock.release().await?;
-    done
+    give_back(lock, done).await
 }
 
 async fn remove(
