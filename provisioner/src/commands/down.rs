@@ -1,5 +1,7 @@
 //! `lamp down`: takes everything away, and proves it.
 
+use anyhow::bail;
+
 use super::{
     Exit, Session,
     session::{Interrupt, give_back, take_lock},
@@ -30,6 +32,11 @@ pub(super) async fn down(
         }
     }
     let all: Vec<Seen> = observed.nodes.into_values().collect();
+    // One that stays would keep half the stack with it.
+    let protected: Vec<String> = all.iter().filter_map(|it| it.kind.protected(it)).collect();
+    if !protected.is_empty() {
+        bail!("nothing was deleted: {}", protected.join("; "));
+    }
     let name = session.stack.name.clone();
     if all.is_empty() {
         ui.note(&format!("there is nothing of stack {name}"));
