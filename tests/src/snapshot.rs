@@ -233,7 +233,10 @@ fn names(it: &Value) -> impl Iterator<Item = String> {
 fn plain(it: &Value, labels: &BTreeMap<String, String>) -> Value {
     match it {
         Value::Object(fields) => {
-            let kept = fields.iter().filter(|(key, _)| !PASSING.contains(&key.as_str()));
+            // When the password was written that the database was given.
+            let is_moment = |key: &str| key == "Value" && it["Key"] == "lamp:password";
+            let passes = |key: &str| PASSING.contains(&key) || is_moment(key);
+            let kept = fields.iter().filter(|(key, _)| !passes(key));
             Value::Object(kept.map(|(key, value)| (key.clone(), plain(value, labels))).collect())
         }
         Value::Array(items) => {

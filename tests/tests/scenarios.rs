@@ -20,6 +20,8 @@ mod harness;
 mod lock;
 #[path = "scenarios/neighbours.rs"]
 mod neighbours;
+#[path = "scenarios/password.rs"]
+mod password;
 #[path = "scenarios/seed.rs"]
 mod seed;
 #[path = "scenarios/switch.rs"]

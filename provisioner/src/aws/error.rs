@@ -111,7 +111,7 @@ impl Error {
     /// A thing that this call refers to was made a moment ago and is not known everywhere yet.
     pub fn is_not_visible_yet(&self) -> bool {
         self.message.contains("Invalid IAM Instance Profile")
-            || self.message.contains("valid fully-formed launch template")
+            || is_unknown_profile_of_template(&self.message)
             || self.message.contains("cannot be assumed by")
             // RDS and others make their own role at the first use of an account, and ask to come back.
             || self.message.contains("service linked role")
@@ -238,6 +238,14 @@ impl Error {
     }
 }
 
+/// What Auto Scaling says of a template whose instance profile is not known everywhere yet: that and no more, or with the
+/// profile's name. The same words open every other complaint about a template, and those do not pass.
+fn is_unknown_profile_of_template(message: &str) -> bool {
+    let Some((_, why)) = message.split_once("valid fully-formed launch template") else { return false };
+    let why = why.trim_matches(['.', ' ']).to_ascii_lowercase();
+    why.is_empty() || (why.contains("iaminstanceprofile") && why.contains("invalid"))
+}
+
 /// `iam:PassRole` of `… is not authorized to perform: iam:PassRole on resource: …`.
 fn action_in(message: &str) -> Option<&str> {
     let (_, rest) = message.split_once("not authorized to perform: ")?;
@@ -297,6 +305,28 @@ mod tests {
         assert!(
             !error("rds:CreateDBInstance", "InvalidParameterValue", "no such class").is_not_visible_yet()
         );
+    }
+
+    #[test]
+    fn only_a_template_whose_profile_is_not_known_yet_is_waited_for() {
+        let said = |why: &str| {
+            let message = format!("You must use a valid fully-formed launch template.{why}");
+            error("autoscaling:CreateAutoScalingGroup", "ValidationError", &message).is_not_visible_yet()
+        };
+        for why in [
+            "",
+            " Invalid IAM Instance Profile name",
+            " Value (lab-host) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name",
+        ] {
+            assert!(said(why), "{why}");
+        }
+        for why in [
+            " You are not authorized to perform this operation. Encoded authorization failure message: x",
+            " The image id '[ami-0123]' does not exist",
+            " The security group 'sg-0123' does not exist",
+        ] {
+            assert!(!said(why), "{why}");
+        }
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! `lamp down`: takes everything away, and proves it.
 
+use anyhow::bail;
+
 use super::{
     Exit, Session,
-    session::{Interrupt, take_lock},
+    session::{Interrupt, give_back, take_lock},
 };
 use crate::{
     aws::patiently,
@@ -30,6 +32,11 @@ pub(super) async fn down(
         }
     }
     let all: Vec<Seen> = observed.nodes.into_values().collect();
+    // One that stays would keep half the stack with it.
+    let protected: Vec<String> = all.iter().filter_map(|it| it.kind.protected(it)).collect();
+    if !protected.is_empty() {
+        bail!("nothing was deleted: {}", protected.join("; "));
+    }
     let name = session.stack.name.clone();
     if all.is_empty() {
         ui.note(&format!("there is nothing of stack {name}"));
@@ -44,8 +51,7 @@ pub(super) async fn down(
     let interrupt = Interrupt::watch(ui.notes());
     let lock = take_lock(&session, "lamp down", &interrupt, ui).await?;
     let done = remove(&mut session, &all, final_snapshot, &interrupt, ui).await;
-    lock.release().await?;
-    done
+    give_back(lock, done).await
 }
 
 async fn remove(

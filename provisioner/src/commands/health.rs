@@ -10,7 +10,7 @@ use futures::future::try_join_all;
 
 use super::Session;
 use crate::{
-    config::{Behind, Config},
+    config::{Behind, Config, Process},
     engine::{Observed, Resource},
     kinds::{Distribution, LoadBalancer, Target, TargetGroup, TargetState, target_health, website_of},
     ui::{TargetStatus, Ui},
@@ -86,6 +86,10 @@ pub(super) async fn wait(session: &Session, observed: &Observed, ui: &mut Ui) ->
             ui.note(&format!("all {now} targets are healthy"));
             return Ok(true);
         }
+        if all.is_empty() && now == 0 && !expects_hosts(&session.config) {
+            ui.note("no host is asked for, so there is no health to wait for");
+            return Ok(true);
+        }
         let text = format!("{now} of {} targets are healthy", healthy + all.len());
         if text != said {
             ui.note(&text);
@@ -103,6 +107,16 @@ pub(super) async fn wait(session: &Session, observed: &Observed, ui: &mut Ui) ->
         left.retain(|_, name| ill.contains(name) || all.iter().all(|it| it.group != *name));
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// Whether any host should come to a target group by itself.
+fn expects_hosts(config: &Config) -> bool {
+    let stands_still = [Process::Launch, Process::AddToLoadBalancer];
+    let scaling = &config.scaling;
+    let grows = config.parts.scaling_group
+        && 0 < scaling.desired
+        && !scaling.suspended_processes.iter().any(|it| stands_still.contains(it));
+    grows || !config.public_hosts().is_empty() || !config.private_hosts().is_empty()
 }
 
 /// What the last look saw of our registrations' health, by the group's ARN.

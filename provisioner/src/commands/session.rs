@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
@@ -125,4 +125,19 @@ pub(super) async fn take_lock(
     }
     lock.stops(&interrupt.stop());
     Ok(lock)
+}
+
+/// Gives the lock back after a run. What became of the run comes first.
+///
+/// # Errors
+/// That of the run; or that the lock could not be given back.
+pub(super) async fn give_back<T>(lock: Lock, done: anyhow::Result<T>) -> anyhow::Result<T> {
+    let Err(err) = lock.release().await else { return done };
+    let kept = format!(
+        "the lock could not be given back ({err}): nobody holds it any more, and `lamp unlock` removes it"
+    );
+    match done {
+        Ok(_) => Err(anyhow!(kept)),
+        Err(run) => Err(anyhow!("{run:#}; besides, {kept}")),
+    }
 }

@@ -4,12 +4,12 @@ use anyhow::{Context, bail};
 
 use super::{
     Exit, Session, health,
-    session::{Interrupt, take_lock},
+    session::{Interrupt, give_back, take_lock},
 };
 use crate::{
     aws::patiently,
-    engine::{self, Action, Kind, Observed, Plan, apply, observe},
-    kinds,
+    engine::{self, Action, Kind, Observed, Plan, Resource, apply, observe},
+    kinds::{self, Distribution, ElasticIp, Vpc},
     timing::forecast,
     ui::Ui,
 };
@@ -66,12 +66,12 @@ pub(super) async fn build(session: &Session, seen: Plan, ui: &mut Ui) -> anyhow:
         Ok((Exit::Fine, observed))
     };
     let done = done.await;
-    lock.release().await?;
-    done
+    give_back(lock, done).await
 }
 
 /// Another run may have changed the account between the look and the lock. Where there was nothing at all, it is
 /// enough to look for the VPC and the addresses: the rest stands on the VPC, or AWS refuses a second one by its name.
+/// A stack without a VPC is a site, of which AWS would make a second distribution.
 async fn look_again(session: &Session, seen: &Plan) -> anyhow::Result<Observed> {
     let Session { stack, kinds, aws, .. } = session;
     let is_empty = seen.steps.iter().all(|it| it.action == Action::Create);
@@ -79,8 +79,9 @@ async fn look_again(session: &Session, seen: &Plan) -> anyhow::Result<Observed> 
         true => aws.look_again(),
         false => aws.look_afresh(),
     }
-    let first: Vec<Kind> =
-        kinds.iter().filter(|it| !is_empty || ["vpc", "elastic-ip"].contains(&it.name)).copied().collect();
+    let has_vpc = stack.nodes.iter().any(|it| it.resource.kind().name == Vpc::KIND);
+    let twice: &[&str] = if has_vpc { &[Vpc::KIND, ElasticIp::KIND] } else { &[Distribution::KIND] };
+    let first: Vec<Kind> = kinds.iter().filter(|it| !is_empty || twice.contains(&it.name)).copied().collect();
     observe(&first, stack, aws).await.context("looking at the account again")
 }
 

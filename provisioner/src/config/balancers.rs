@@ -28,7 +28,7 @@ pub struct Balancers {
     /// Seconds without traffic after which a connection is closed: 1 to 4000.
     #[schemars(range(min = 1, max = 4000))]
     pub idle_timeout: u32,
-    /// Refuse to delete the balancers (`lamp down` stops there and says so).
+    /// Refuse to delete the balancers (`lamp down` then deletes nothing at all, and says so).
     pub deletion_protection: bool,
 }
 

@@ -44,7 +44,7 @@ pub struct Database {
     pub log_exports: Vec<LogExport>,
     /// Install minor releases in the maintenance window.
     pub minor_upgrades: bool,
-    /// Refuse to delete the database (`lamp down` stops there and says so).
+    /// Refuse to delete the database (`lamp down` then deletes nothing at all, and says so).
     pub deletion_protection: bool,
     /// Keep a last snapshot on `lamp down`. It costs money until you delete it.
     pub final_snapshot: bool,

@@ -71,8 +71,9 @@ pub async fn destroy(seen: &[Seen], kinds: &[Kind], aws: &Aws, events: &Events, 
 /// Removes one resource and waits until it is gone. That it is gone already is success.
 pub(super) async fn remove(seen: &Seen, aws: &Aws, events: &Events, reader: &Reader<'_>) -> aws::Result<()> {
     let mut patience = Patience::new(seen.kind.patience);
+    let mut seen = seen.clone();
     loop {
-        let err = match seen.kind.delete(seen, aws).await {
+        let err = match seen.kind.delete(&seen, aws).await {
             Ok(()) => break,
             Err(err) if err.is_missing() => break,
             Err(err) => err,
@@ -81,7 +82,7 @@ pub(super) async fn remove(seen: &Seen, aws: &Aws, events: &Events, reader: &Rea
         if !passes {
             return Err(err);
         }
-        let held = match seen.kind.holders(seen, aws).await {
+        let held = match seen.kind.holders(&seen, aws).await {
             Ok(Some(by)) => format!("{err}; held by {by}"),
             _ => err.to_string(),
         };
@@ -93,6 +94,12 @@ pub(super) async fn remove(seen: &Seen, aws: &Aws, events: &Events, reader: &Rea
         }
         events.send(&seen.node, What::Waiting { why: held });
         patience.back_off().await;
+        // The try may have done all or a part of it. What no listing shows is tried as before: only AWS's own word
+        // that it is missing says that it is gone.
+        if err.is_ambiguous() {
+            let all = reader.list(seen.kind, now()).await?;
+            seen = all.iter().find(|it| it.id == seen.id).cloned().unwrap_or(seen);
+        }
     }
     if !seen.kind.lingers {
         return Ok(());

@@ -18,6 +18,7 @@ use crate::aws::{self, Aws, Tags};
 pub struct Kind {
     pub name: &'static str,
     pub fixed: &'static [&'static str],
+    pub moves: &'static [&'static str],
     pub after: &'static [&'static str],
     pub usually: Duration,
     pub patience: Duration,
@@ -29,6 +30,7 @@ pub struct Kind {
     pub ec2_tagged: bool,
     list: for<'a> fn(&'a Aws) -> BoxFuture<'a, aws::Result<Vec<Seen>>>,
     delete: for<'a> fn(&'a Seen, &'a Aws) -> BoxFuture<'a, aws::Result<()>>,
+    protected: fn(&Seen) -> Option<String>,
     tag: for<'a> fn(&'a Seen, &'a Tags, &'a Aws) -> BoxFuture<'a, aws::Result<()>>,
     holders: for<'a> fn(&'a Seen, &'a Aws) -> BoxFuture<'a, aws::Result<Option<String>>>,
 }
@@ -38,6 +40,7 @@ impl Kind {
         Kind {
             name: R::KIND,
             fixed: R::FIXED,
+            moves: R::MOVES,
             after: R::AFTER,
             usually: R::USUALLY,
             patience: R::PATIENCE,
@@ -49,6 +52,7 @@ impl Kind {
             ec2_tagged: R::EC2_TAGGED,
             list: |aws| Box::pin(async { Ok(R::list(aws).await?.into_iter().map(erase).collect()) }),
             delete: |seen, aws| Box::pin(R::delete(restore::<R>(seen), aws)),
+            protected: |seen| R::protected(restore::<R>(seen)),
             tag: |seen, tags, aws| Box::pin(R::tag(&seen.id, tags, aws)),
             holders: |seen, aws| Box::pin(R::holders(restore::<R>(seen), aws)),
         }
@@ -77,6 +81,10 @@ impl Kind {
 
     pub async fn delete(&self, seen: &Seen, aws: &Aws) -> aws::Result<()> {
         (self.delete)(seen, aws).await
+    }
+
+    pub fn protected(&self, seen: &Seen) -> Option<String> {
+        (self.protected)(seen)
     }
 
     pub async fn tag(&self, seen: &Seen, tags: &Tags, aws: &Aws) -> aws::Result<()> {

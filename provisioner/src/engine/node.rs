@@ -46,6 +46,7 @@ pub trait AnyNode: Send + Sync {
     fn fields(&self) -> Json;
     fn create<'a>(&'a self, cx: &'a Cx<'_>) -> BoxFuture<'a, aws::Result<String>>;
     fn configure<'a>(&'a self, have: &'a Seen, cx: &'a Cx<'_>) -> BoxFuture<'a, aws::Result<()>>;
+    fn impossible(&self, have: &Seen) -> Option<String>;
 }
 
 impl<R: Resource> AnyNode for R {
@@ -64,6 +65,10 @@ impl<R: Resource> AnyNode for R {
 
     fn configure<'a>(&'a self, have: &'a Seen, cx: &'a Cx<'_>) -> BoxFuture<'a, aws::Result<()>> {
         Box::pin(R::configure(self, restore::<R>(have), cx))
+    }
+
+    fn impossible(&self, have: &Seen) -> Option<String> {
+        R::impossible(self, restore::<R>(have))
     }
 }
 

@@ -68,6 +68,8 @@ impl Plan {
 pub fn plan(stack: &Stack, observed: &Observed) -> Plan {
     let claimed = |node: &str| observed.claims.iter().find(|(it, _)| it == node);
     let mut steps: Vec<Step> = Vec::new();
+    // What a change moves is not known before the change; what depends on it stands later in the stack.
+    let mut foreseen = observed.clone();
     for node in &stack.nodes {
         let action = match (claimed(&node.name), observed.nodes.get(&node.name)) {
             (Some((_, ids)), _) => Action::Refuse {
@@ -79,13 +81,20 @@ pub fn plan(stack: &Stack, observed: &Observed) -> Plan {
                 changes: Vec::new(),
             },
             (None, None) => Action::Create,
-            (None, Some(seen)) => decide(node, seen, stack, observed),
+            (None, Some(seen)) => decide(node, seen, stack, &foreseen),
         };
+        if let (Action::Configure { .. }, Some(seen)) = (&action, foreseen.nodes.get_mut(&node.name)) {
+            seen.out.extend(seen.kind.moves.iter().map(|out| (*out, format!("({} {out})", node.name))));
+        }
         steps.push(Step { node: node.name.clone(), action });
     }
     let wanted: HashSet<&str> = stack.nodes.iter().map(|it| it.name.as_str()).collect();
-    for name in observed.nodes.keys().filter(|it| !wanted.contains(it.as_str())) {
-        steps.push(Step { node: name.clone(), action: Action::Delete });
+    for (name, seen) in observed.nodes.iter().filter(|(it, _)| !wanted.contains(it.as_str())) {
+        let action = match seen.kind.protected(seen) {
+            Some(why) => Action::Refuse { why, changes: Vec::new() },
+            None => Action::Delete,
+        };
+        steps.push(Step { node: name.clone(), action });
     }
     Plan { steps }
 }
@@ -100,9 +109,7 @@ fn decide(node: &Node, seen: &Seen, stack: &Stack, observed: &Observed) -> Actio
         // Whatever it is like, it goes; its successor will be as wanted.
         Phase::Pending(state) if seen.phase.is_going() => Action::Wait { state: state.clone() },
         phase => match (changes(node, seen, stack, observed), phase) {
-            (it, _) if it.iter().any(|it| is_fixed(seen, it)) => {
-                Action::Refuse { why: way_out(seen, &it), changes: it }
-            }
+            (it, _) if let Some(why) = refusal(node, seen, &it) => Action::Refuse { why, changes: it },
             (it, Phase::Pending(state)) if it.is_empty() => Action::Wait { state: state.clone() },
             (it, _) if it.is_empty() => Action::Keep,
             (changes, _) => Action::Configure { changes },
@@ -110,19 +117,28 @@ fn decide(node: &Node, seen: &Seen, stack: &Stack, observed: &Observed) -> Actio
     }
 }
 
-pub(super) fn is_fixed(seen: &Seen, change: &Change) -> bool {
-    seen.kind.fixed.contains(&change.field.as_str())
-}
-
-/// Why a change is refused, and what the operator can do.
-pub(super) fn way_out(seen: &Seen, changes: &[Change]) -> String {
-    let fields: Vec<_> = changes.iter().filter(|it| is_fixed(seen, it)).map(|it| it.field.as_str()).collect();
-    format!(
-        "AWS cannot change {} of {} in place, and replacing it is your decision: set the configuration back, or delete {} by hand and run `lamp up` again",
-        fields.join(", "),
-        seen.id,
-        seen.id
-    )
+/// Why these changes cannot be made, and what the operator can do.
+pub(super) fn refusal(node: &Node, seen: &Seen, changes: &[Change]) -> Option<String> {
+    if let (false, Some(why)) = (changes.is_empty(), node.resource.impossible(seen)) {
+        return Some(why);
+    }
+    let fields = changes.iter().map(|it| it.field.as_str());
+    let fixed: Vec<_> = fields.filter(|it| seen.kind.fixed.contains(it)).collect();
+    if fixed.is_empty() {
+        return None;
+    }
+    let (id, fixed) = (&seen.id, fixed.join(", "));
+    let way_out = match seen.kind.holds_data {
+        true => {
+            "keep its data elsewhere, take the stack away with `lamp down` and run `lamp up` again".to_owned()
+        }
+        false => format!(
+            "delete {id} by hand, after whatever AWS says still holds it, and run `lamp up` again, which makes anew what is missing"
+        ),
+    };
+    Some(format!(
+        "AWS cannot change {fixed} of {id} in place, and replacing it is your decision: set the configuration back, or {way_out}"
+    ))
 }
 
 /// All differences of one node, in fields and in tags.

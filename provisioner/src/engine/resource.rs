@@ -20,6 +20,8 @@ pub trait Resource: Clone + Serialize + Send + Sync + 'static {
     const KIND: &'static str;
     /// Fields that AWS cannot change in place; a difference there stops the plan.
     const FIXED: &'static [&'static str] = &[];
+    /// Attributes for others that every change of it moves, such as a version.
+    const MOVES: &'static [&'static str] = &[];
     /// Kinds that have to be there first, and go last, although no field refers to them.
     const AFTER: &'static [&'static str] = &[];
     /// How long creation takes on AWS, as a rule; for forecasts only.
@@ -52,6 +54,11 @@ pub trait Resource: Clone + Serialize + Send + Sync + 'static {
         async { Ok(()) }
     }
 
+    /// Why AWS cannot make this of what is there, and the way out: for what no name of a field can tell.
+    fn impossible(&self, _have: &Found<Self>) -> Option<String> {
+        None
+    }
+
     /// Sets tags that are missing or differ. Kinds whose `list` reads no tags need none of it.
     fn tag(_id: &str, _tags: &Tags, _aws: &Aws) -> impl Future<Output = aws::Result<()>> + Send {
         async { Ok(()) }
@@ -59,6 +66,11 @@ pub trait Resource: Clone + Serialize + Send + Sync + 'static {
 
     /// Starts the removal.
     fn delete(have: &Found<Self>, aws: &Aws) -> impl Future<Output = aws::Result<()>> + Send;
+
+    /// What forbids its removal until a person has changed it, and the way out.
+    fn protected(_have: &Found<Self>) -> Option<String> {
+        None
+    }
 
     /// What keeps the object from being removed, in words, where AWS can tell.
     fn holders(_have: &Found<Self>, _aws: &Aws) -> impl Future<Output = aws::Result<Option<String>>> + Send {

@@ -5,12 +5,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
-    Cx, Node, Outcome, Phase, Seen, Verb, What,
+    Cx, Kind, Node, Outcome, Phase, Seen, Verb, What,
     apply::{Run, lock},
     clock::now,
     destroy,
     patience::Patience,
-    plan::{changes, is_fixed, way_out},
+    plan::{changes, refusal},
 };
 use crate::aws;
 
@@ -26,6 +26,21 @@ const MISSED: (Duration, Duration) = (Duration::from_secs(20), Duration::from_se
 /// How long a change may take until listings show it.
 const SHOWS: Duration = Duration::from_secs(15);
 
+/// How often a node was configured, what AWS last answered to it instead of yes, and how long that may go on.
+struct Tries {
+    made: usize,
+    unclear: Option<aws::Error>,
+    passing: Patience,
+    waiting: Patience,
+}
+
+impl Tries {
+    fn new(kind: Kind) -> Tries {
+        let passing = Patience::new(PASSING.min(kind.patience));
+        Tries { made: 0, unclear: None, passing, waiting: Patience::new(kind.patience) }
+    }
+}
+
 impl Run<'_> {
     /// Brings one node to its desired state and sees that it got there.
     pub(super) async fn settle(&self, node: &Node) -> aws::Result<Outcome> {
@@ -38,7 +53,7 @@ impl Run<'_> {
         };
         let mut seen = lock(&self.observed).nodes.get(&node.name).cloned();
         let mut outcome = Outcome::Unchanged;
-        let mut configured = 0;
+        let mut tries = None;
         if seen.as_ref().is_some_and(|it| it.unseen) {
             seen = self.ready(node, None, now(), |_| true).await?;
         }
@@ -76,20 +91,19 @@ impl Run<'_> {
                 lock(&self.observed).nodes.insert(node.name.clone(), have);
                 return Ok(outcome);
             }
-            if differences.iter().any(|it| is_fixed(&have, it)) {
-                return Err(aws::Error::refused(way_out(&have, &differences)));
+            if let Some(why) = refusal(node, &have, &differences) {
+                return Err(aws::Error::refused(why));
             }
-            if configured == ATTEMPTS {
+            let tries = tries.get_or_insert_with(|| Tries::new(have.kind));
+            if tries.made == ATTEMPTS {
                 let left: Vec<_> = differences.iter().map(ToString::to_string).collect();
-                return Err(aws::Error::refused(format!(
-                    "AWS accepted the change, but still shows {}",
-                    left.join("; ")
-                )));
+                let said = tries.unclear.take().map_or("AWS accepted the change".into(), |it| it.to_string());
+                return Err(aws::Error::refused(format!("{said}, but still shows {}", left.join("; "))));
             }
-            configured += 1;
             self.started(node, Verb::Configure, &mut outcome);
-            let since = self.configure(node, &have, &cx).await?;
-            seen = self.ready(node, None, since, |it| self.changes(node, it).is_empty()).await?;
+            let taken = self.configure(node, &have, &cx, tries).await?;
+            let shows = |it: &Seen| !taken || self.changes(node, it).is_empty();
+            seen = self.ready(node, None, now(), shows).await?;
         }
     }
 
@@ -163,41 +177,41 @@ impl Run<'_> {
         }
     }
 
-    /// Changes the node's object, and says since when a listing has to show it.
-    async fn configure(&self, node: &Node, have: &Seen, cx: &Cx<'_>) -> aws::Result<Instant> {
-        let kind = node.resource.kind();
-        let mut passing = Patience::new(PASSING.min(kind.patience));
-        let mut waiting = Patience::new(kind.patience);
-        loop {
-            let changes = self.changes(node, have);
-            let is_tag = |it: &super::Change| it.field.starts_with("tag ");
-            let done = async {
-                if changes.iter().any(is_tag) {
-                    kind.tag(have, &node.tags, self.aws).await?;
-                }
-                if !changes.iter().all(is_tag) {
-                    node.resource.configure(have, cx).await?;
-                }
-                Ok::<_, aws::Error>(())
-            };
-            match done.await {
-                Ok(()) => return Ok(now()),
-                // Idempotent, so a lost answer needs no second look: the next listing tells what is left.
-                Err(err) if err.is_ambiguous() || err.is_there_already() => return Ok(now()),
-                Err(err) if err.is_not_yet() && !waiting.is_over() => {
-                    self.waiting(node, &err.message);
-                    waiting.wait().await;
-                }
-                Err(err)
-                    if (err.is_throttled() || err.is_not_visible_yet() || err.is_in_use())
-                        && !passing.is_over() =>
-                {
-                    self.waiting(node, err.to_string());
-                    passing.back_off().await;
-                }
-                Err(err) => return Err(err),
+    /// Changes the node's object, and says whether that has to show. Where it has not, a moment has passed, and the next
+    /// listing tells how much of it is left to do.
+    async fn configure(&self, node: &Node, have: &Seen, cx: &Cx<'_>, tries: &mut Tries) -> aws::Result<bool> {
+        let kind = have.kind;
+        let changes = self.changes(node, have);
+        let is_tag = |it: &super::Change| it.field.starts_with("tag ");
+        let done = async {
+            if changes.iter().any(is_tag) {
+                kind.tag(have, &node.tags, self.aws).await?;
             }
+            if !changes.iter().all(is_tag) {
+                node.resource.configure(have, cx).await?;
+            }
+            Ok::<_, aws::Error>(())
+        };
+        let passes = |it: &aws::Error| it.is_throttled() || it.is_not_visible_yet() || it.is_in_use();
+        match done.await {
+            Ok(()) => *tries = Tries { made: tries.made + 1, ..Tries::new(kind) },
+            // Idempotent, so a lost answer needs no second look but the next listing.
+            Err(err) if err.is_ambiguous() || err.is_there_already() => {
+                (tries.made, tries.unclear) = (tries.made + 1, Some(err));
+            }
+            Err(err) if err.is_not_yet() && !tries.waiting.is_over() => {
+                self.waiting(node, &err.message);
+                tries.waiting.wait().await;
+                return Ok(false);
+            }
+            Err(err) if passes(&err) && !tries.passing.is_over() => {
+                self.waiting(node, err.to_string());
+                tries.passing.back_off().await;
+                return Ok(false);
+            }
+            Err(err) => return Err(err),
         }
+        Ok(true)
     }
 
     /// Waits until a listing that began after `since` shows the node ready and, for a while, as wanted.

@@ -83,7 +83,7 @@ impl<R> Output<R> {
         Output(name, PhantomData)
     }
 
-    pub fn name(&self) -> &'static str {
+    pub const fn name(&self) -> &'static str {
         self.0
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_rds::types::{CloudwatchLogsExportConfiguration, DbInstance as Sdk};
 use serde::Serialize;
+use shared::params::Param;
 
 use super::{
     DbParameterGroup, DbSubnetGroup, LogGroup, Parameter, SecurityGroup,
@@ -12,8 +13,11 @@ use super::{
 };
 use crate::{
     aws::{self, Aws, Tags},
-    engine::{AtCreation, Cx, Found, Output, Ref, Resource},
+    engine::{AtCreation, Cx, Found, Output, Ref, Resource, Value},
 };
+
+/// The tag that notes which writing of the parameter holds the password that the database was given.
+const GIVEN: &str = "lamp:password";
 
 /// Its id is its identifier. AWS's paid support for old releases is always declined.
 #[derive(Clone, Debug, Serialize)]
@@ -38,8 +42,10 @@ pub struct DbInstance {
     /// The initial database.
     pub database: String,
     pub user: String,
-    /// Where the password is kept; read when the database is made, and never after.
+    /// Where the password is kept.
     pub password: AtCreation<Ref<Parameter>>,
+    /// Which writing of that parameter it was given.
+    pub password_given: Value,
     pub backup_days: i32,
     /// The logs that are exported.
     pub logs: Vec<Ref<LogGroup>>,
@@ -91,17 +97,18 @@ impl Resource for DbInstance {
         let found = all.iter().filter_map(|it| {
             let tags = ours(it, Self::KIND, aws)?;
             let phase = phase(it);
-            let found = Found::new(it.db_instance_identifier(), tags, read(it)).phase(phase);
+            let mut spec = read(it);
+            // AWS does not tell; every stack keeps it there, and so it goes after the database.
+            spec.password = Ref::id(Some(&Param::DbPassword.path(&aws.stack))).into();
+            spec.password_given = aws::tag_value(&tags, GIVEN).into();
+            let found = Found::new(it.db_instance_identifier(), tags, spec).phase(phase);
             Some(found.out(Self::ENDPOINT, endpoint(it)))
         });
         Ok(found.collect())
     }
 
     async fn create(&self, cx: &Cx<'_>) -> aws::Result<String> {
-        let Some(password) = self.password.0 else {
-            return Err(aws::Error::refused("no parameter with the database's password"));
-        };
-        let password = parameter::secret(cx.aws, &cx.id(password)).await?;
+        let (password, given) = self.password(cx).await?;
         let (size, limit) = match self.storage {
             Storage::Fixed(size) => (size, None),
             Storage::Growing { from, max } => (from, Some(max)),
@@ -122,7 +129,9 @@ impl Resource for DbInstance {
         let create = create.auto_minor_version_upgrade(self.minor_upgrades);
         let create = create.deletion_protection(self.deletion_protection);
         let create = create.copy_tags_to_snapshot(self.tagged_snapshots);
-        create.set_tags(Some(Aws::to_rds(cx.tags))).send().await?;
+        let mut tags = cx.tags.clone();
+        tags.insert(GIVEN.into(), given);
+        create.set_tags(Some(Aws::to_rds(&tags))).send().await?;
         Ok(self.name.clone())
     }
 
@@ -175,8 +184,16 @@ impl Resource for DbInstance {
         modify = modify.set_deletion_protection(protection.map(|()| self.deletion_protection));
         let tagged = differs(was.tagged_snapshots != self.tagged_snapshots).map(|()| self.tagged_snapshots);
         modify = modify.set_copy_tags_to_snapshot(tagged);
-        modify.apply_immediately(!self.apply_later).send().await?;
-        Ok(())
+        modify = modify.apply_immediately(!self.apply_later);
+        if cx.text(&was.password_given) == cx.text(&self.password_given) {
+            modify.send().await?;
+            return Ok(());
+        }
+        let (password, given) = self.password(cx).await?;
+        // AWS applies it at once, whatever waits for the window. It is noted afterwards: a run that ends in
+        // between gives it once more.
+        modify.master_user_password(password).send().await?;
+        tag(&have.id, &Tags::from([(GIVEN.into(), given)]), cx.aws).await
     }
 
     async fn tag(id: &str, tags: &Tags, aws: &Aws) -> aws::Result<()> {
@@ -189,10 +206,7 @@ impl Resource for DbInstance {
             return Ok(());
         }
         if now.deletion_protection() == Some(true) {
-            return Err(aws::Error::refused(format!(
-                "{} is protected from deletion: set database.deletion_protection = false, run `lamp up`, then this again",
-                have.id
-            )));
+            return Err(aws::Error::refused(is_protected(&have.id)));
         }
         // A replica whose source goes becomes a database of its own, and is paid for ever after.
         let replicas = now.read_replica_db_instance_identifiers();
@@ -213,6 +227,42 @@ impl Resource for DbInstance {
         delete.delete_automated_backups(true).send().await?;
         Ok(())
     }
+
+    fn protected(have: &Found<Self>) -> Option<String> {
+        have.spec.deletion_protection.then(|| is_protected(&have.id))
+    }
+
+    fn impossible(&self, have: &Found<Self>) -> Option<String> {
+        let (Storage::Fixed(size) | Storage::Growing { from: size, .. }) = have.spec.storage;
+        let (most, setting) = match self.storage {
+            Storage::Fixed(size) => (size, "storage_gib"),
+            Storage::Growing { max, .. } => (max, "storage_max_gib"),
+        };
+        (most < size).then(|| {
+            format!(
+                "AWS cannot shrink storage, and {} has {size} GiB: set database.{setting} to {size} or more, or move the \
+                 data into a smaller database yourself",
+                have.id
+            )
+        })
+    }
+}
+
+impl DbInstance {
+    /// The password as it is now, and which writing of the parameter that is.
+    async fn password(&self, cx: &Cx<'_>) -> aws::Result<(String, String)> {
+        match self.password.0 {
+            Some(it) => parameter::secret(cx.aws, &cx.id(it)).await,
+            None => Err(aws::Error::refused("no parameter with the database's password")),
+        }
+    }
+}
+
+fn is_protected(id: &str) -> String {
+    format!(
+        "{id} is protected from deletion: with it still in the configuration, set database.deletion_protection = false and \
+         run `lamp up`, then this again"
+    )
 }
 
 fn read(it: &Sdk) -> DbInstance {
@@ -246,6 +296,7 @@ fn read(it: &Sdk) -> DbInstance {
         database: text(it.db_name()),
         user: text(it.master_username()),
         password: AtCreation::unknown(),
+        password_given: Value::from(""),
         backup_days: pending
             .and_then(|it| it.backup_retention_period())
             .or(it.backup_retention_period())

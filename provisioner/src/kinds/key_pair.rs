@@ -51,6 +51,19 @@ impl Resource for KeyPair {
         Ok(self.name.clone())
     }
 
+    fn impossible(&self, have: &Found<Self>) -> Option<String> {
+        let (Some(here), Some(there)) = (&self.public_key, &have.spec.public_key) else { return None };
+        let dir = self.dir.0.clone().unwrap_or_default();
+        (here != there).then(|| {
+            format!(
+                "{0} is another key to AWS than in {1}: put the old files back, or delete {0} by hand and run `lamp up` again; \
+                 hosts that run already go on with the old key",
+                have.id,
+                dir.display()
+            )
+        })
+    }
+
     async fn tag(id: &str, tags: &Tags, aws: &Aws) -> aws::Result<()> {
         let seen = aws.ec2.describe_key_pairs().key_names(id).send().await?;
         match seen.key_pairs().first().and_then(|it| it.key_pair_id()) {

@@ -111,14 +111,21 @@ impl Resource for LoadBalancer {
     }
 
     async fn delete(have: &Found<Self>, aws: &Aws) -> aws::Result<()> {
-        if have.spec.attributes.deletion_protection {
-            return Err(aws::Error::refused(format!(
-                "{} is protected from deletion; set balancers.deletion_protection = false, run `lamp up`, then try again",
-                have.spec.name
-            )));
+        if let Some(why) = Self::protected(have) {
+            return Err(aws::Error::refused(why));
         }
         aws.elb.delete_load_balancer().load_balancer_arn(&have.id).send().await?;
         Ok(())
+    }
+
+    fn protected(have: &Found<Self>) -> Option<String> {
+        have.spec.attributes.deletion_protection.then(|| {
+            format!(
+                "{} is protected from deletion: with it still in the configuration, set balancers.deletion_protection = false \
+                 and run `lamp up`, then this again",
+                have.spec.name
+            )
+        })
     }
 }
 

@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use aws_sdk_ssm::types::{Parameter as Sdk, ParameterType};
+use aws_sdk_ssm::{
+    primitives::{DateTime, DateTimeFormat},
+    types::{Parameter as Sdk, ParameterType},
+};
 use rand::Rng;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use shared::params::Param;
@@ -53,6 +56,8 @@ impl Serialize for ParamValue {
 impl Parameter {
     /// The Parameter Store's count of changes: grows with each.
     pub const VERSION: Output<Parameter> = Output::new("version");
+    /// Which writing of it this is. The version alone starts again when one is deleted and made anew.
+    pub const WRITTEN: Output<Parameter> = Output::new("as written");
 
     /// A text, which may be known only later.
     pub fn text(value: impl Into<Value>) -> Parameter {
@@ -62,7 +67,8 @@ impl Parameter {
 
 impl Resource for Parameter {
     const KIND: &'static str = "parameter";
-    const FIXED: &'static [&'static str] = &["type", "password"];
+    const FIXED: &'static [&'static str] = &["type"];
+    const MOVES: &'static [&'static str] = &[Self::VERSION.name(), Self::WRITTEN.name()];
 
     async fn list(aws: &Aws) -> aws::Result<Vec<Found<Self>>> {
         let prefix = Param::prefix(&aws.stack);
@@ -83,7 +89,8 @@ impl Resource for Parameter {
             };
             let id = it.name().unwrap_or_default();
             let parameter = Found::untagged(name, id, Parameter { value });
-            found.push(parameter.out(Self::VERSION, it.version().to_string()));
+            let parameter = parameter.out(Self::VERSION, it.version().to_string());
+            found.push(parameter.out(Self::WRITTEN, written(it)));
         }
         Ok(found)
     }
@@ -106,10 +113,13 @@ impl Resource for Parameter {
     }
 
     async fn configure(&self, have: &Found<Self>, cx: &Cx<'_>) -> aws::Result<()> {
-        // Passwords are fixed: one that changed here alone would lock every host out.
-        let ParamValue::Text(text) = &self.value else { return Ok(()) };
-        let put = cx.aws.ssm.put_parameter().name(&have.id).value(cx.text(text));
-        put.r#type(ParameterType::String).overwrite(true).send().await?;
+        let (kind, value) = match &self.value {
+            ParamValue::Text(text) => (ParameterType::String, cx.text(text)),
+            ParamValue::Given(secret) => (ParameterType::SecureString, secret.0.clone()),
+            // Whatever it is, it is as wanted.
+            ParamValue::Generated { .. } => return Ok(()),
+        };
+        cx.aws.ssm.put_parameter().name(&have.id).value(value).r#type(kind).overwrite(true).send().await?;
         Ok(())
     }
 
@@ -134,14 +144,23 @@ async fn parameters(aws: &Aws) -> aws::Result<Arc<Vec<Sdk>>> {
     .await
 }
 
-/// The password in a parameter, read at the moment it is needed.
+/// The password in a parameter, read at the moment it is needed, and which writing of it that is.
 ///
 /// # Errors
 /// The parameter is missing, empty or not readable.
-pub async fn secret(aws: &Aws, name: &str) -> aws::Result<String> {
-    let got = aws.ssm.get_parameter().name(name).with_decryption(true).send().await?;
-    let value = got.parameter.and_then(|it| it.value).filter(|it| !it.is_empty());
-    value.ok_or_else(|| aws::Error::refused(format!("parameter {name} is empty")))
+pub async fn secret(aws: &Aws, name: &str) -> aws::Result<(String, String)> {
+    let got = aws.ssm.get_parameter().name(name).with_decryption(true).send().await?.parameter;
+    let written = got.as_ref().map(written).unwrap_or_default();
+    let value = got.and_then(|it| it.value).filter(|it| !it.is_empty());
+    let value = value.ok_or_else(|| aws::Error::refused(format!("parameter {name} is empty")))?;
+    Ok((value, written))
+}
+
+/// Says nothing about the value, so that it can stand in a tag.
+fn written(it: &Sdk) -> String {
+    let at = it.last_modified_date().and_then(|it| it.to_millis().ok()).map(DateTime::from_millis);
+    let at = at.and_then(|it| it.fmt(DateTimeFormat::DateTime).ok()).unwrap_or_default();
+    format!("version {} of {at}", it.version())
 }
 
 /// What the hosts report: instance id and text.

@@ -26,6 +26,8 @@ pub struct Replica {
     /// Whether it has an address that the internet can reach.
     pub public: bool,
     pub minor_upgrades: bool,
+    /// Never wanted: it holds nothing that its source does not.
+    pub deletion_protection: bool,
     pub tagged_snapshots: bool,
 }
 
@@ -56,6 +58,7 @@ impl Resource for Replica {
                 groups: groups(it),
                 public: it.publicly_accessible() == Some(true),
                 minor_upgrades: it.auto_minor_version_upgrade() == Some(true),
+                deletion_protection: it.deletion_protection() == Some(true),
                 tagged_snapshots: it.copy_tags_to_snapshot() == Some(true),
             };
             let found = Found::new(it.db_instance_identifier(), tags, spec).phase(phase(it));
@@ -71,6 +74,7 @@ impl Resource for Replica {
             create.db_instance_class(&self.class).availability_zone(&self.zone).multi_az(self.multi_az);
         let create = create.set_vpc_security_group_ids(Some(cx.ids(&self.groups)));
         let create = create.publicly_accessible(self.public).auto_minor_version_upgrade(self.minor_upgrades);
+        let create = create.deletion_protection(self.deletion_protection);
         let create = create.copy_tags_to_snapshot(self.tagged_snapshots);
         // Said, not left out: otherwise the source's exports may be copied.
         let create = create.set_enable_cloudwatch_logs_exports(Some(Vec::new()));
@@ -102,6 +106,9 @@ impl Resource for Replica {
         if was.minor_upgrades != self.minor_upgrades {
             modify = modify.auto_minor_version_upgrade(self.minor_upgrades);
         }
+        if was.deletion_protection != self.deletion_protection {
+            modify = modify.deletion_protection(self.deletion_protection);
+        }
         if was.tagged_snapshots != self.tagged_snapshots {
             modify = modify.copy_tags_to_snapshot(self.tagged_snapshots);
         }
@@ -122,5 +129,11 @@ impl Resource for Replica {
         let delete = aws.rds.delete_db_instance().db_instance_identifier(&have.id).skip_final_snapshot(true);
         delete.send().await?;
         Ok(())
+    }
+
+    fn protected(have: &Found<Self>) -> Option<String> {
+        have.spec.deletion_protection.then(|| {
+            format!("{} is protected from deletion: run `lamp up`, which ends that, then this again", have.id)
+        })
     }
 }

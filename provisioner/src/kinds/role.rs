@@ -104,11 +104,7 @@ impl Resource for Role {
         let (iam, name) = (&aws.iam, &have.id);
         if have.spec.in_profile {
             let remove = iam.remove_role_from_instance_profile().instance_profile_name(name).role_name(name);
-            match gone(remove.send().await.map_err(aws::Error::from)) {
-                // The answer says nothing, and an earlier try may have done it.
-                Err(err) if err.is_ambiguous() && !is_in_profile(name, aws).await? => (),
-                other => other?,
-            }
+            gone(remove.send().await.map_err(aws::Error::from))?;
         }
         // A role of that name that is not in our profile may be anybody's.
         if have.spec.in_profile || is_ours(name, &prefix(aws), aws).await? == Some(true) {
@@ -222,17 +218,6 @@ fn sorted(statements: &[Statement], cx: &Cx<'_>) -> Vec<String> {
         statements.iter().map(|it| policy::render(std::slice::from_ref(it), |it| cx.text(it))).collect();
     texts.sort();
     texts
-}
-
-/// Whether the profile of that name holds the role of that name.
-async fn is_in_profile(name: &str, aws: &Aws) -> aws::Result<bool> {
-    match aws.iam.get_instance_profile().instance_profile_name(name).send().await.map_err(aws::Error::from) {
-        Ok(it) => {
-            Ok(it.instance_profile.is_some_and(|it| it.roles().iter().any(|it| it.role_name() == name)))
-        }
-        Err(err) if err.is_missing() => Ok(false),
-        Err(err) => Err(err),
-    }
 }
 
 /// Whether the role of that name lies under our path; `None` if there is none.

@@ -66,6 +66,7 @@ pub(super) fn database(
         database: d.name.clone(),
         user: d.user.clone(),
         password: AtCreation::from(password),
+        password_given: password.out(Parameter::WRITTEN),
         backup_days: number(d.backup_days),
         logs,
         minor_upgrades: d.minor_upgrades,
@@ -86,6 +87,7 @@ pub(super) fn database(
             groups: vec![group],
             public: false,
             minor_upgrades: d.minor_upgrades,
+            deletion_protection: false,
             tagged_snapshots: true,
         };
         let replica = s.add_named("rds-rr", &c.names.replica, spec);

@@ -258,6 +258,24 @@ fn what_cannot_change_in_place_is_refused_with_the_way_out() {
 }
 
 #[test]
+fn a_key_that_is_another_one_on_this_machine_is_refused_with_its_own_way_out() {
+    let lab = Lab::new("");
+    lab.up();
+    let file = |name: &str| lab.path(&format!("keys/{name}.pem"));
+    std::fs::rename(file("ec2-public"), file("aside")).unwrap();
+    std::fs::rename(file("ec2-private-seoul"), file("ec2-public")).unwrap();
+    let plan = lab.lamp("--on aws plan").expect(1);
+    plan.says(&[
+        "! key-pair/",
+        "ec2-public is another key to AWS than in",
+        "put the old files back",
+        "the old key",
+    ]);
+    std::fs::rename(file("aside"), file("ec2-public")).unwrap();
+    lab.lamp("--on aws plan").ok();
+}
+
+#[test]
 fn what_left_the_configuration_is_removed() {
     let lab = Lab::new("");
     lab.up();

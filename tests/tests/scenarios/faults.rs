@@ -2,9 +2,15 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use scenarios::lab::undisturbed;
 use scenarios::slow::Slow;
 use scenarios::{Fault, Lab};
+
+/// The network and a database.
+const NETWORK: &str = "[parts]\npublic_hosts = false\nprivate_hosts = false\nscaling_group = false\nfiles = false\n\
+                       replica = false\nsite = false\n";
 
 #[test]
 fn a_failing_node_skips_exactly_its_dependents() {
@@ -109,6 +115,55 @@ fn a_validation_error_is_not_repeated() {
     let tries = up.calls.iter().filter(|it| it.action == "CreateAutoScalingGroup").count();
     assert_eq!(tries, 1, "never repeated");
     up.says(&["CreateAutoScalingGroup", "no number that this account likes"]);
+}
+
+#[test]
+fn a_template_that_is_refused_for_good_is_not_tried_again() {
+    let lab = Lab::new("");
+    let why = "You must use a valid fully-formed launch template. You are not authorized to perform this operation.";
+    let refused = Fault::error("ValidationError", why);
+    lab.proxy.fail("autoscaling:CreateAutoScalingGroup", usize::MAX, refused);
+    let up = lab.lamp("--on aws up --yes").expect(1);
+    let tries = up.calls.iter().filter(|it| it.action == "CreateAutoScalingGroup").count();
+    assert_eq!(tries, 1, "never repeated");
+    up.says(&["scaling-group/asg", "You are not authorized"]);
+    // The same words about a profile that is a moment old are no refusal.
+    lab.proxy.heal();
+    let young = "You must use a valid fully-formed launch template. Invalid IAM Instance Profile name";
+    let young = Fault::error("ValidationError", young);
+    lab.proxy.fail("autoscaling:CreateAutoScalingGroup", 1, young);
+    lab.up();
+}
+
+#[test]
+fn a_change_that_was_half_made_goes_on_from_there() {
+    let lab = Lab::new(NETWORK);
+    lab.up();
+    let seen = lab.snapshot();
+    let group = seen.all("security-group").iter().find(|it| it["GroupName"] == "lab-vpc-rds-sg").unwrap();
+    let port = |it: u16| json!([{ "IpProtocol": "tcp", "FromPort": it, "ToPort": it, "IpRanges": [{ "CidrIp": "10.1.0.0/16" }] }]);
+    let rules = json!({ "GroupId": group["GroupId"], "IpPermissions": group["IpPermissions"] });
+    lab.account().call("ec2", "revoke_security_group_ingress", rules);
+    let odd = json!({ "GroupId": group["GroupId"], "IpPermissions": port(99) });
+    lab.account().call("ec2", "authorize_security_group_ingress", odd);
+    // What is to go goes; what is to come is not known for a moment.
+    let unknown = Fault::error("InvalidGroup.NotFound", "The security group 'sg-1' does not exist");
+    lab.proxy.fail("ec2:AuthorizeSecurityGroupIngress", 1, unknown);
+    let up = lab.up();
+    let revoked = up.calls.iter().filter(|it| it.action == "RevokeSecurityGroupIngress").count();
+    assert_eq!(revoked, 1, "what is gone is not taken away again: {up}");
+    lab.lamp("--on aws plan").ok();
+}
+
+#[test]
+fn a_removal_whose_answer_was_lost_goes_on_from_what_is_left() {
+    let lab = Lab::new("");
+    lab.up();
+    for it in ["iam:RemoveRoleFromInstanceProfile", "iam:DeleteRole", "autoscaling:DeleteAutoScalingGroup"] {
+        lab.proxy.fail(it, 1, Fault::AnswerLost);
+    }
+    lab.down();
+    lab.assert_nothing_left("after lost answers");
 }
 
 #[test]

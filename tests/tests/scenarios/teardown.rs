@@ -27,6 +27,7 @@ fn down_goes_in_the_order_that_aws_demands() {
         ),
         (("rds:DeleteDBInstance", ""), ("rds:DeleteDBSubnetGroup", "")),
         (("rds:DeleteDBInstance", ""), ("rds:DeleteDBParameterGroup", "")),
+        (("rds:DeleteDBInstance", ""), ("ssm:DeleteParameter", "/lamp/lab-vpc/db/password")),
         (("elasticfilesystem:DeleteMountTarget", ""), ("elasticfilesystem:DeleteFileSystem", "")),
         (("ec2:DeleteNatGateway", ""), ("ec2:DetachInternetGateway", "")),
         (("ec2:ReleaseAddress", ""), ("ec2:DetachInternetGateway", "")),

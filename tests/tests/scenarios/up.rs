@@ -219,6 +219,16 @@ fn up_plan_and_down_stay_within_their_budget_of_calls() {
 }
 
 #[test]
+fn a_group_of_which_no_host_is_asked_for_is_not_waited_for() {
+    let lab = Lab::new(
+        "[parts]\npublic_hosts = false\nprivate_hosts = false\nfiles = false\ndatabase = false\nreplica = false\n\
+         site = false\n[scaling]\nmin = 0\ndesired = 0\n",
+    );
+    lab.up().says(&["no host is asked for"]);
+    lab.lamp("--on aws plan").ok();
+}
+
+#[test]
 fn a_plan_reads_each_kind_in_bulk() {
     let calls = |hosts: u32| {
         let lab = Lab::new(&format!("[hosts]\npublic_per_zone = {hosts}\nprivate_per_zone = {hosts}\n"));

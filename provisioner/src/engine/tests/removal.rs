@@ -79,6 +79,27 @@ fn things_that_refer_to_each_other_in_a_circle_are_all_tried() {
 }
 
 #[test]
+fn a_removal_whose_answer_says_nothing_goes_on_from_what_is_left() {
+    play(async {
+        up(&small_lab()).await;
+        cloud(|it| {
+            it.fault("delete host", "Unreachable", false, 1);
+            it.calls.clear();
+        });
+        // The first of its calls has come through.
+        let half = async {
+            while !cloud(|it| it.calls.contains(&"delete host".to_owned())) {
+                crate::engine::clock::sleep(Duration::from_millis(10)).await;
+            }
+            cloud(|it| it.thing("toy/host").size = 0);
+        };
+        let (report, ()) = futures::future::join(down(), half).await;
+        assert!(report.is_ok(), "{report:?}");
+        assert_eq!(cloud(|it| it.state()), []);
+    });
+}
+
+#[test]
 fn what_is_gone_already_counts_as_removed() {
     play(async {
         up(&small_lab()).await;

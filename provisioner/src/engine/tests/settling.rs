@@ -65,6 +65,35 @@ fn a_crash_between_create_and_configure_heals() {
 }
 
 #[test]
+fn a_change_that_met_a_passing_error_goes_on_from_what_it_left() {
+    play(async {
+        // It had its effect before the error, as the first of two calls has.
+        cloud(|it| it.fault("configure it", "Throttling", true, 1));
+        assert!(up(&one(7)).await.is_ok());
+        assert_eq!(cloud(|it| it.calls.clone()), ["create it", "configure it"]);
+        // Without effect it is made again, and not only three times.
+        cloud(|it| {
+            it.thing("toy/it").size = 9;
+            it.fault("configure it", "Throttling", false, 9);
+            it.calls.clear();
+        });
+        assert!(up(&one(7)).await.is_ok());
+        assert_eq!(cloud(|it| it.calls.len()), 10);
+    });
+}
+
+#[test]
+fn a_change_that_never_shows_ends_with_what_aws_said_to_it() {
+    play(async {
+        up(&one(1)).await;
+        cloud(|it| it.fault("configure it", "Unreachable", false, 100));
+        let report = up(&one(2)).await;
+        let why = failure(&report, "toy/it");
+        assert!(why.contains("Unreachable") && why.contains("still shows size: 1 → 2"), "{why}");
+    });
+}
+
+#[test]
 fn what_an_interrupted_run_is_still_deleting_is_waited_out_and_made_anew() {
     play(async {
         let mut s = empty();
@@ -150,6 +179,13 @@ fn what_cannot_change_in_place_is_refused_with_the_way_out_and_never_replaced() 
         let why = failure(&report, "toy/nat");
         assert!(why.contains("shape") && why.contains("by hand"), "{why}");
         assert_eq!(cloud(|it| it.calls.clone()), Vec::<String>::new());
+        // Nobody is told to delete data.
+        let mut s = empty();
+        let _: Ref<Precious> = s.toy("data", 0, &[]);
+        up(&s).await;
+        cloud(|it| it.thing("precious/data").shape = "square".into());
+        let why = failure(&up(&s).await, "precious/data");
+        assert!(why.contains("keep its data elsewhere") && !why.contains("by hand"), "{why}");
     });
 }
 

@@ -91,6 +91,10 @@ impl<const DATA: bool> Resource for Toy<DATA> {
             if it.things.get(&have.id).is_none_or(Thing::is_gone) {
                 return Err(error("Toy.NotFound"));
             }
+            // As with a kind whose removal takes several calls, what was seen says which of them are left.
+            if it.things[&have.id].size != have.spec.size {
+                return Err(error("Toy.NotAsSeen"));
+            }
             if it.things.values().any(|it| !it.is_gone() && it.needs.contains(&have.id)) {
                 return Err(error("DependencyViolation"));
             }

@@ -30,6 +30,10 @@ impl AnyNode for Posing {
     fn configure<'a>(&'a self, have: &'a Seen, cx: &'a Cx<'_>) -> BoxFuture<'a, aws::Result<()>> {
         AnyNode::configure(&self.toy, have, cx)
     }
+
+    fn impossible(&self, have: &Seen) -> Option<String> {
+        AnyNode::impossible(&self.toy, have)
+    }
 }
 
 /// The copy; the toy cloud's things will take as long as AWS's usually do.
