@@ -8,6 +8,8 @@
 
 #[path = "scenarios/config.rs"]
 mod config;
+#[path = "scenarios/conventions.rs"]
+mod conventions;
 #[path = "scenarios/crash.rs"]
 mod crash;
 #[path = "scenarios/drift.rs"]

@@ -13,6 +13,7 @@ mod run_command;
 mod sdk_error;
 mod tags;
 mod token;
+mod usual_region;
 
 pub use clients::{Aws, Connect, Settings};
 pub use error::{Error, Result};
@@ -20,3 +21,4 @@ pub use fresh::follow_up;
 pub use patiently::patiently;
 pub use run_command::{Ran, run_command};
 pub use tags::{Tags, tag_value};
+pub use usual_region::usual_region;

@@ -6,9 +6,9 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    aws::{Aws, Settings},
-    cli::{DEFAULT_FILE, Global},
-    config::{self, Config, ConfigErrors},
+    aws::{Aws, Settings, usual_region},
+    cli::{DEFAULT_FILE, Global, Target},
+    config::{self, Config, ConfigErrors, SaidRegion},
     engine::{Kind, Observed, Stack, Stop, observe},
     kinds,
     lock::Lock,
@@ -27,12 +27,17 @@ pub(super) struct Session {
     pub(super) cloud: Cloud,
 }
 
-/// Reads the configuration. Where no file was named and none is there, it is the lab.
+/// Reads the configuration. Where no file was named and none is there, it is the lab. A rehearsal is none of what the
+/// operator's environment says of AWS.
 ///
 /// # Errors
 /// Everything that is wrong with the file.
-pub(super) fn load(global: &Global) -> Result<Config, ConfigErrors> {
-    let region = global.region.as_deref();
+pub(super) async fn load(global: &Global, target: Target) -> Result<Config, ConfigErrors> {
+    let around = match target {
+        Target::Aws => usual_region(global.profile.as_deref()).await,
+        Target::Rehearsal => None,
+    };
+    let region = SaidRegion { typed: global.region.as_deref(), around: around.as_deref() };
     match &global.config {
         Some(path) => config::load(path, region),
         None if Path::new(DEFAULT_FILE).exists() => config::load(Path::new(DEFAULT_FILE), region),
