@@ -4,7 +4,7 @@ mod bearings;
 mod clients;
 mod error;
 mod fresh;
-mod interfaces;
+mod holders;
 mod known;
 mod once;
 mod patiently;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_ec2::types::{IpPermission, IpRange, ResourceType, SecurityGroup as Sdk, UserIdGroupPair};
 use serde::Serialize;
 
-use super::Vpc;
+use super::{Vpc, listed};
 use crate::{
     aws::{self, Aws, Tags},
     engine::{Cx, Found, Ref, Resource},
@@ -127,7 +127,10 @@ impl Resource for SecurityGroup {
     }
 
     async fn holders(have: &Found<Self>, aws: &Aws) -> aws::Result<Option<String>> {
-        aws.interfaces_in("group-id", &have.id).await
+        let wearing = aws.interfaces_in("group-id", &have.id).await?;
+        let naming = aws.groups_naming(&have.id, listed(have.spec.vpc)).await?;
+        let all: Vec<String> = wearing.into_iter().chain(naming).collect();
+        Ok(if all.is_empty() { None } else { Some(all.join(", ")) })
     }
 }
 

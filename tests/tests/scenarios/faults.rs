@@ -136,11 +136,14 @@ fn an_emulators_own_failure_is_not_taken_for_a_deletion() {
 #[test]
 fn a_busy_bucket_service_is_asked_again() {
     let lab = Lab::new(
-        "[parts]\nnetwork = false\npublic_hosts = false\nprivate_hosts = false\nscaling_group = false\nfiles = false\ndatabase = false\nreplica = false\n",
+        "[parts]\nnetwork = false\npublic_hosts = false\nprivate_hosts = false\nscaling_group = false\nfiles = false\ndatabase = false\nreplica = false\n\
+         [site]\nbucket = \"lab-site-of-mine\"\n",
     );
-    lab.up();
     // A HEAD has no body, so only its status says what is wrong.
     lab.proxy.fail("s3:HeadBucket", 1, Fault::Throttled);
+    let up = lab.up();
+    assert_eq!(up.calls.iter().filter(|it| it.action == "HeadBucket").count(), 2, "{up}");
+    lab.proxy.fail("s3:ListBuckets", 1, Fault::Throttled);
     lab.down();
     lab.assert_nothing_left("after down");
 }
