@@ -22,6 +22,8 @@ mod harness;
 mod lock;
 #[path = "scenarios/neighbours.rs"]
 mod neighbours;
+#[path = "scenarios/safe.rs"]
+mod safe;
 #[path = "scenarios/seed.rs"]
 mod seed;
 #[path = "scenarios/teardown.rs"]
