@@ -35,7 +35,7 @@ pub struct Global {
     /// The profile of the AWS configuration; otherwise AWS_PROFILE
     #[arg(long, global = true, value_name = "NAME")]
     pub profile: Option<String>,
-    /// The region; otherwise that of the configuration
+    /// The region; otherwise that of the configuration; on AWS then AWS_REGION, AWS_DEFAULT_REGION, the profile's
     #[arg(long, global = true, value_name = "REGION")]
     pub region: Option<String>,
     /// An emulator's address; otherwise AWS_ENDPOINT_URL

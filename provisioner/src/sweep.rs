@@ -1,11 +1,13 @@
-//! An independent look at what a stack left behind: asks every service by tag, by name and by VPC, and
-//! shares no reading code with the kinds, so that a mistake there cannot hide here.
+//! An independent look at what a stack left behind: asks every service for what carries the stack's tag, lies under its
+//! path, says in its description whose it is, or is in its VPC; and shares no reading code with the kinds, so that a
+//! mistake there cannot hide here. By name alone goes only what AWS makes itself and marks with nothing else.
 
 mod ec2;
 mod rds;
 
 use std::collections::BTreeSet;
 
+use aws_sdk_autoscaling::types::Filter;
 use futures::{FutureExt, future::LocalBoxFuture, future::join_all};
 use serde::Serialize;
 use shared::{params::Param, tags::STACK};
@@ -33,15 +35,14 @@ pub async fn sweep(c: &Config, aws: &Aws, vpc: Option<&str>) -> aws::Result<Vec<
     let asked: Vec<LocalBoxFuture<'_, aws::Result<Vec<Leftover>>>> = vec![
         ec2::ec2(aws, vpc).boxed_local(),
         balancers(aws, vpc).boxed_local(),
-        scaling(c, aws).boxed_local(),
+        scaling(aws).boxed_local(),
         alarms(c, aws).boxed_local(),
-        rds::databases(c, aws).boxed_local(),
-        logs(c, aws).boxed_local(),
+        rds::databases(c, aws, vpc).boxed_local(),
         files(aws).boxed_local(),
-        roles(c, aws).boxed_local(),
+        roles(aws).boxed_local(),
         parameters(aws).boxed_local(),
         buckets(c, aws, &account).boxed_local(),
-        cloudfront(c, aws).boxed_local(),
+        cloudfront(aws).boxed_local(),
     ];
     let mut left = BTreeSet::new();
     for it in join_all(asked).await {
@@ -53,6 +54,8 @@ pub async fn sweep(c: &Config, aws: &Aws, vpc: Option<&str>) -> aws::Result<Vec<
 /// How things are recognised.
 const TAGGED: &str = "carries the stack's tag";
 const NAMED: &str = "bears a name of the stack's";
+const DESCRIBED: &str = "says that it is the stack's";
+const UNDER: &str = "lies under the stack's path";
 const INSIDE: &str = "lies in the stack's VPC";
 /// What stays because somebody wanted it.
 const ASKED_FOR: &str = "a final snapshot was asked for; it costs money until you delete it";
@@ -66,6 +69,11 @@ impl Leftover {
 
 fn leftover(service: &'static str, id: impl Into<String>, why: &'static str) -> Leftover {
     Leftover { service, id: id.into(), why }
+}
+
+/// Whether a description or comment says so: `site of stack lab-vpc in ap-northeast-2`.
+fn says_ours(text: Option<&str>, aws: &Aws) -> bool {
+    text.is_some_and(|it| it.ends_with(&format!(" of stack {} in {}", aws.stack, aws.region)))
 }
 
 async fn balancers(aws: &Aws, vpc: Option<&str>) -> aws::Result<Vec<Leftover>> {
@@ -98,13 +106,14 @@ async fn balancers(aws: &Aws, vpc: Option<&str>) -> aws::Result<Vec<Leftover>> {
     Ok(left)
 }
 
-async fn scaling(c: &Config, aws: &Aws) -> aws::Result<Vec<Leftover>> {
-    let groups = aws.scaling.describe_auto_scaling_groups().auto_scaling_group_names(&c.names.scaling_group);
-    let seen = groups.send().await?;
-    let ours = seen.auto_scaling_groups().iter();
-    Ok(ours
-        .map(|it| leftover("autoscaling", it.auto_scaling_group_name().unwrap_or_default(), NAMED))
-        .collect())
+async fn scaling(aws: &Aws) -> aws::Result<Vec<Leftover>> {
+    let tag = Filter::builder().name(format!("tag:{STACK}")).values(&aws.stack).build();
+    let mut left = Vec::new();
+    let mut pages = aws.scaling.describe_auto_scaling_groups().filters(tag).into_paginator().items().send();
+    while let Some(it) = pages.try_next().await? {
+        left.push(leftover("autoscaling", it.auto_scaling_group_name().unwrap_or_default(), TAGGED));
+    }
+    Ok(left)
 }
 
 /// Target tracking makes its alarms itself, and takes them away itself.
@@ -129,20 +138,6 @@ async fn alarms(c: &Config, aws: &Aws) -> aws::Result<Vec<Leftover>> {
         .collect())
 }
 
-async fn logs(c: &Config, aws: &Aws) -> aws::Result<Vec<Leftover>> {
-    let mut left = Vec::new();
-    for id in [&c.names.database, &c.names.replica] {
-        let prefix = format!("/aws/rds/instance/{id}/");
-        let seen = aws.logs.describe_log_groups().log_group_name_prefix(prefix).send().await?;
-        left.extend(
-            seen.log_groups()
-                .iter()
-                .map(|it| leftover("logs", it.log_group_name().unwrap_or_default(), NAMED)),
-        );
-    }
-    Ok(left)
-}
-
 async fn files(aws: &Aws) -> aws::Result<Vec<Leftover>> {
     let mut left = Vec::new();
     let mut pages = aws.efs.describe_file_systems().into_paginator().items().send();
@@ -154,14 +149,20 @@ async fn files(aws: &Aws) -> aws::Result<Vec<Leftover>> {
     Ok(left)
 }
 
-async fn roles(c: &Config, aws: &Aws) -> aws::Result<Vec<Leftover>> {
+/// IAM is one for all regions, which the path tells apart. A role of our name that lies elsewhere is somebody's.
+async fn roles(aws: &Aws) -> aws::Result<Vec<Leftover>> {
+    let path = format!("/lamp/{}/{}/", aws.region, aws.stack);
     let mut left = Vec::new();
-    let name = &c.names.host_role;
-    if found(aws.iam.get_role().role_name(name).send().await.map(|_| true))? {
-        left.push(leftover("iam", format!("role {name}"), NAMED));
+    let mut pages = aws.iam.list_roles().path_prefix(&path).into_paginator().items().send();
+    while let Some(it) = pages.try_next().await? {
+        left.push(leftover("iam", format!("role {}", it.role_name()), UNDER));
     }
-    if found(aws.iam.get_instance_profile().instance_profile_name(name).send().await.map(|_| true))? {
-        left.push(leftover("iam", format!("instance profile {name}"), NAMED));
+    let mut pages = aws.iam.list_instance_profiles().path_prefix(&path).into_paginator().items().send();
+    while let Some(it) = pages.try_next().await? {
+        // Not every emulator minds the prefix.
+        if it.path().starts_with(&path) {
+            left.push(leftover("iam", format!("instance profile {}", it.instance_profile_name()), UNDER));
+        }
     }
     Ok(left)
 }
@@ -175,28 +176,35 @@ async fn parameters(aws: &Aws) -> aws::Result<Vec<Leftover>> {
         // The run that asks holds the lock, and gives it back when it ends.
         let names =
             page.parameters().iter().filter_map(|it| it.name()).filter(|it| *it != format!("{prefix}lock"));
-        left.extend(names.map(|it| leftover("ssm", it, NAMED)));
+        left.extend(names.map(|it| leftover("ssm", it, UNDER)));
     }
     Ok(left)
 }
 
+/// Names carry stack, account and region; one that the operator chose is ours by its tag.
 async fn buckets(c: &Config, aws: &Aws, account: &str) -> aws::Result<Vec<Leftover>> {
+    let ours = ["artefacts", "site"].map(|it| format!("{}-{it}-{account}-{}", aws.stack, aws.region));
     let mut left = Vec::new();
-    for (region, name) in
-        [(&aws.region, c.artefact_bucket(account)), (&c.site.region, c.site_bucket(account))]
-    {
-        match aws.s3_in(region).head_bucket().bucket(&name).send().await.map_err(aws::Error::from) {
-            Ok(_) => left.push(leftover("s3", name, NAMED)),
-            Err(err) if err.is_missing() => (),
-            // S3 says so of another account's bucket: the name may be the operator's choice, and taken by somebody else.
-            Err(err) if err.is_forbidden() && Some(&name) == c.site.bucket.as_ref() => (),
-            Err(err) => return Err(err),
+    let mut pages = aws.s3.list_buckets().into_paginator().page_size(1000).send();
+    while let Some(page) = pages.try_next().await? {
+        for name in page.buckets().iter().filter_map(|it| it.name()) {
+            let is_whole = |rest: &str| rest.is_empty() || rest.starts_with('-');
+            if ours.iter().any(|it| name.strip_prefix(it.as_str()).is_some_and(is_whole)) {
+                left.push(leftover("s3", name, NAMED));
+            } else if c.site.bucket.as_deref() == Some(name) && is_tagged(name, &c.site.region, aws).await? {
+                left.push(leftover("s3", name, TAGGED));
+            }
         }
     }
     Ok(left)
 }
 
-async fn cloudfront(c: &Config, aws: &Aws) -> aws::Result<Vec<Leftover>> {
+async fn is_tagged(bucket: &str, region: &str, aws: &Aws) -> aws::Result<bool> {
+    let tags = aws.s3_in(region).get_bucket_tagging().bucket(bucket).send().await;
+    found(tags.map(|it| aws.is_ours(&Aws::from_s3(it.tag_set()))))
+}
+
+async fn cloudfront(aws: &Aws) -> aws::Result<Vec<Leftover>> {
     let mut left = Vec::new();
     let mut pages = aws.cloudfront.list_distributions().into_paginator().send();
     while let Some(page) = pages.try_next().await? {
@@ -208,10 +216,19 @@ async fn cloudfront(c: &Config, aws: &Aws) -> aws::Result<Vec<Leftover>> {
             }
         }
     }
-    let controls = aws.cloudfront.list_origin_access_controls().send().await?;
-    let controls = controls.origin_access_control_list().map(|it| it.items()).unwrap_or_default();
-    let ours = controls.iter().filter(|it| it.name() == c.names.origin_access);
-    left.extend(ours.map(|it| leftover("cloudfront", format!("origin access control {}", it.id()), NAMED)));
+    let mut marker = None;
+    loop {
+        let page = aws.cloudfront.list_origin_access_controls().set_marker(marker).send().await?;
+        let Some(list) = page.origin_access_control_list else { break };
+        let ours = list.items().iter().filter(|it| says_ours(Some(it.description()), aws));
+        left.extend(
+            ours.map(|it| leftover("cloudfront", format!("origin access control {}", it.id()), DESCRIBED)),
+        );
+        marker = list.next_marker.filter(|it| list.is_truncated && !it.is_empty());
+        if marker.is_none() {
+            break;
+        }
+    }
     Ok(left)
 }
 

@@ -213,7 +213,10 @@ def parameters(region):
 
 def logs(region):
     """Log groups: RDS leaves some behind."""
-    return {"log-group": pages("logs", "describe_log_groups", "logGroups", region)}
+    found = pages("logs", "describe_log_groups", "logGroups", region)
+    for it in found:
+        it["Tags"] = client("logs", region).list_tags_for_resource(resourceArn=it["logGroupArn"])["tags"]
+    return {"log-group": found}
 
 
 def identity():

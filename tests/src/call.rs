@@ -8,6 +8,8 @@ use http::Method;
 /// One request that went through the proxy.
 #[derive(Clone, Debug)]
 pub struct Call {
+    /// Of the signature: access key, day, region, service.
+    pub scope: String,
     /// As in the signature: `ec2`, `rds`, `elasticloadbalancing`, `elasticfilesystem` …
     pub service: String,
     /// As AWS writes it: `CreateVpc`.
@@ -40,7 +42,8 @@ impl Call {
         let body = std::str::from_utf8(body).unwrap_or_default();
         let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
         let scope = header("authorization").split_once("Credential=").map_or("", |it| it.1);
-        let service = match scope.split([',', ' ']).next().unwrap_or_default().split('/').nth(3) {
+        let scope = scope.split([',', ' ']).next().unwrap_or_default().to_owned();
+        let service = match scope.split('/').nth(3) {
             Some(it) => it.to_owned(),
             None => "unsigned".to_owned(),
         };
@@ -67,7 +70,7 @@ impl Call {
             false => !matches!(action.as_str(), "AssumeRole" | "DecodeAuthorizationMessage"),
         };
         let text = format!("{path_and_query}\n{body}");
-        Call { service, action, mutating, at, status: 0, text }
+        Call { scope, service, action, mutating, at, status: 0, text }
     }
 
     /// The value of a field of a query-protocol body, as it was sent (percent-encoded).

@@ -116,9 +116,21 @@ impl Lab {
 
     /// Runs `lamp` with these words to its end.
     pub fn lamp(&self, words: &str) -> Run {
+        self.lamp_in(&[], words)
+    }
+
+    /// The same in an environment in which these variables differ; an empty one is not set.
+    pub fn lamp_in(&self, environment: &[(&str, &str)], words: &str) -> Run {
         let mark = self.proxy.mark();
         let words: Vec<&str> = words.split_whitespace().collect();
-        let mut it = run(command(self.folder.path(), &self.proxy.url(), &words), LIMIT, None);
+        let mut command = command(self.folder.path(), &self.proxy.url(), &words);
+        for (key, value) in environment {
+            match value.is_empty() {
+                true => command.env_remove(key),
+                false => command.env(key, value),
+            };
+        }
+        let mut it = run(command, LIMIT, None);
         self.proxy.settle();
         it.calls = self.proxy.calls_since(mark);
         it

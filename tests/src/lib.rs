@@ -19,6 +19,7 @@ pub mod moto;
 pub mod proxy;
 pub mod slow;
 pub mod snapshot;
+pub mod tls;
 
 pub use account::Account;
 pub use call::Call;

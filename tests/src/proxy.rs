@@ -13,9 +13,11 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
 use crate::call::Call;
 use crate::fault::{Fault, error};
@@ -33,7 +35,7 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 pub struct Proxy {
     address: SocketAddr,
     shared: Arc<Shared>,
-    task: tokio::task::JoinHandle<()>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
 struct Shared {
@@ -93,8 +95,17 @@ impl Proxy {
         });
         let listener = RUNTIME.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
-        let task = RUNTIME.spawn(serve(listener, shared.clone()));
-        Proxy { address, shared, task }
+        let task = RUNTIME.spawn(serve(listener, None, shared.clone()));
+        Proxy { address, shared, tasks: vec![task] }
+    }
+
+    /// Opens a second door, for callers that speak TLS: its address, and the certificate (PEM) to trust there.
+    pub fn tls_door(&mut self) -> (String, String) {
+        let (tls, pem) = crate::tls::acceptor();
+        let listener = RUNTIME.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
+        let url = format!("https://{}", listener.local_addr().expect("a bound socket"));
+        self.tasks.push(RUNTIME.spawn(serve(listener, Some(tls), self.shared.clone())));
+        (url, pem)
     }
 
     /// What belongs into `AWS_ENDPOINT_URL`.
@@ -176,7 +187,7 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        self.task.abort();
+        self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
     }
 }
 
@@ -189,15 +200,18 @@ pub fn tally(calls: &[Call]) -> BTreeMap<String, usize> {
     out
 }
 
-async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
     while let Ok((socket, _)) = listener.accept().await {
-        let shared = shared.clone();
+        let (shared, tls) = (shared.clone(), tls.clone());
         tokio::spawn(async move {
-            let service = service_fn(move |request| shared.clone().answer(request));
-            // An error here is a caller that went away, or one that we dropped.
-            let _ = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(socket), service)
-                .await;
+            match tls {
+                None => shared.converse(socket).await,
+                // Who does not trust us goes away here.
+                Some(tls) => match tls.accept(socket).await {
+                    Ok(socket) => shared.converse(socket).await,
+                    Err(_) => (),
+                },
+            }
         });
     }
 }
@@ -223,6 +237,13 @@ impl From<Infallible> for Gone {
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|it| it.into_inner())
+    }
+
+    async fn converse(self: Arc<Self>, socket: impl AsyncRead + AsyncWrite + Unpin) {
+        let service = service_fn(move |request| self.clone().answer(request));
+        // An error here is a caller that went away, or one that we dropped.
+        let _ =
+            hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), service).await;
     }
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Answer, Gone> {

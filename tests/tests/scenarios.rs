@@ -8,6 +8,8 @@
 
 #[path = "scenarios/config.rs"]
 mod config;
+#[path = "scenarios/conventions.rs"]
+mod conventions;
 #[path = "scenarios/crash.rs"]
 mod crash;
 #[path = "scenarios/drift.rs"]
@@ -22,6 +24,8 @@ mod lock;
 mod neighbours;
 #[path = "scenarios/password.rs"]
 mod password;
+#[path = "scenarios/safe.rs"]
+mod safe;
 #[path = "scenarios/seed.rs"]
 mod seed;
 #[path = "scenarios/switch.rs"]

@@ -16,9 +16,12 @@ use aws_smithy_types::{
     retry::RetryConfig,
 };
 
+use super::sdk_error::is_distrust;
+
 /// Forbids the SDK's own retries of changing calls whose answer was lost or says nothing (dropped
 /// connection, 5xx): most creating calls are not idempotent, so the engine looks first whether the
-/// thing is there. A throttled call did nothing and is repeated whatever it is.
+/// thing is there. A throttled call did nothing and is repeated whatever it is; who shows a certificate that nobody
+/// vouches for will show it again.
 ///
 /// Not a retry classifier, since those no longer see the request.
 #[derive(Debug)]
@@ -62,7 +65,9 @@ impl Intercept for ReadsOnly {
                 || says(b"TooManyRequests")
                 || says(b"SlowDown")
         });
-        if !throttled && !config.load::<IsRead>().is_some_and(|it| it.0) {
+        let failure = context.output_or_error().and_then(Result::err).and_then(|it| it.as_connector_error());
+        let distrusts = failure.is_some_and(|it| is_distrust(it));
+        if distrusts || !throttled && !config.load::<IsRead>().is_some_and(|it| it.0) {
             config.interceptor_state().store_put(RetryConfig::disabled());
         }
         Ok(())

@@ -34,7 +34,10 @@ where
             },
             _ => {
                 let message = root_cause(&err);
-                Error { call, code: UNREACHABLE.into(), message, status }
+                match is_distrust(&err) {
+                    true => Error { call, code: UNTRUSTED.into(), message: message + WHOM_TO_TRUST, status },
+                    false => Error { call, code: UNREACHABLE.into(), message, status },
+                }
             }
         }
     }
@@ -45,6 +48,15 @@ impl From<aws_smithy_types::error::operation::BuildError> for Error {
     fn from(err: aws_smithy_types::error::operation::BuildError) -> Self {
         Error::refused(format!("incomplete request: {err}"))
     }
+}
+
+/// The code of an endpoint whose certificate nobody vouches for: nothing was sent to it.
+const UNTRUSTED: &str = "Untrusted";
+const WHOM_TO_TRUST: &str = "; if the endpoint has an authority of its own, name the file with its certificate (PEM) in AWS_CA_BUNDLE";
+
+/// Whether a connection was not made because of the certificate that the endpoint showed.
+pub(super) fn is_distrust(err: &dyn error::Error) -> bool {
+    root_cause(err).contains("certificate")
 }
 
 fn root_cause(err: &dyn error::Error) -> String {

@@ -72,14 +72,15 @@ async fn dispatch(cli: Cli, ui: &mut Ui) -> anyhow::Result<Exit> {
     if let Command::Init { schema } = cli.command {
         return init::init(global, schema, ui);
     }
+    let target = target::chosen(global, &target::Environment::read())?;
     let config = match &cli.command {
-        Command::Db { what: Db::Use { server, .. } } => db::switch::wanted(global, *server)?,
-        _ => session::load(global)?,
+        Command::Db { what: Db::Use { server, .. } } => db::switch::wanted(global, target, *server).await?,
+        _ => session::load(global, target).await?,
     };
     if let Command::Graph { format } = cli.command {
         return graph::graph(&config, format, ui);
     }
-    let Some(cloud) = target::find(global, &config, &cli.command, ui)? else {
+    let Some(cloud) = target::find(target, global, &config, &cli.command, ui)? else {
         ui.note("no rehearsal cloud runs on this machine, so nothing is there; `lamp up` starts one, `--on aws` acts on AWS");
         // What is not there is gone and held by nobody, but it is not well either.
         let is_as_wished = matches!(cli.command, Command::Down { .. } | Command::Unlock { .. });

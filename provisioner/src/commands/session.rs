@@ -6,9 +6,9 @@ use anyhow::{Context, anyhow};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    aws::{Aws, Settings},
-    cli::{DEFAULT_FILE, Global},
-    config::{self, Config, ConfigErrors},
+    aws::{Aws, Settings, usual_region},
+    cli::{DEFAULT_FILE, Global, Target},
+    config::{self, Config, ConfigErrors, SaidRegion},
     engine::{Kind, Observed, Stack, Stop, observe},
     kinds,
     lock::Lock,
@@ -27,15 +27,34 @@ pub(super) struct Session {
     pub(super) cloud: Cloud,
 }
 
-/// Reads the configuration. Where no file was named and none is there, it is the lab.
+/// Reads the configuration. Where no file was named and none is there, it is the lab. A rehearsal is none of what the
+/// operator's environment says of AWS.
 ///
 /// # Errors
 /// Everything that is wrong with the file.
-pub(super) fn load(global: &Global) -> Result<Config, ConfigErrors> {
-    let (file, region) = (file(global), global.region.as_deref());
+pub(super) async fn load(global: &Global, target: Target) -> Result<Config, ConfigErrors> {
+    let (file, around) = (file(global), region_around(global, target).await);
+    let region = SaidRegion { typed: global.region.as_deref(), around: around.as_deref() };
     match global.config.is_some() || file.exists() {
         true => config::load(file, region),
         false => config::parse(DEFAULT_FILE, "", region),
+    }
+}
+
+/// The same, of a text that the file is about to have.
+///
+/// # Errors
+/// Everything that is wrong with the text.
+pub(super) async fn read(global: &Global, target: Target, text: &str) -> Result<Config, ConfigErrors> {
+    let around = region_around(global, target).await;
+    let region = SaidRegion { typed: global.region.as_deref(), around: around.as_deref() };
+    config::read_at(file(global), text, region)
+}
+
+async fn region_around(global: &Global, target: Target) -> Option<String> {
+    match target {
+        Target::Aws => usual_region(global.profile.as_deref()).await,
+        Target::Rehearsal => None,
     }
 }
 

@@ -65,12 +65,13 @@ pub(super) fn chosen(global: &Global, env: &Environment) -> anyhow::Result<Targe
 /// # Errors
 /// If it does not start, or plays another region.
 pub(super) fn find(
+    target: Target,
     global: &Global,
     config: &Config,
     command: &Command,
     ui: &mut Ui,
 ) -> anyhow::Result<Option<Cloud>> {
-    if chosen(global, &Environment::read())? == Target::Aws {
+    if target == Target::Aws {
         return Ok(Some(Cloud::Aws));
     }
     let starts = matches!(command, Command::Plan | Command::Up { .. });

@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn what_lamp_init_writes_is_still_the_lab_but_for_the_key() {
         let text = replica(&crate::config::template());
-        let config = crate::config::parse("lamp.toml", &text, None).unwrap();
+        let config = crate::config::parse("lamp.toml", &text, Default::default()).unwrap();
         let mut want = crate::config::Config::default();
         want.database.hosts_use = crate::config::Server::Replica;
         assert_eq!(config, want);

@@ -10,11 +10,20 @@ use super::findings::Findings;
 use super::issue::ConfigErrors;
 use super::{Config, defaults, shape};
 
+/// The region as it is said outside the file.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SaidRegion<'a> {
+    /// Overrides the file's.
+    pub typed: Option<&'a str>,
+    /// Counts where nothing else names one; the lab's does not.
+    pub around: Option<&'a str>,
+}
+
 /// Reads a configuration file. Paths in it are relative to its folder; what they name must exist.
 ///
 /// # Errors
 /// All mistakes in the file, none left for later.
-pub fn load(path: &Path, region: Option<&str>) -> Result<Config, ConfigErrors> {
+pub fn load(path: &Path, region: SaidRegion<'_>) -> Result<Config, ConfigErrors> {
     let file = path.display().to_string();
     let text = fs::read_to_string(path).map_err(|err| {
         let mut found = Findings::new(&file, "");
@@ -29,7 +38,7 @@ pub fn load(path: &Path, region: Option<&str>) -> Result<Config, ConfigErrors> {
 ///
 /// # Errors
 /// All mistakes in the text.
-pub fn read_at(path: &Path, text: &str, region: Option<&str>) -> Result<Config, ConfigErrors> {
+pub fn read_at(path: &Path, text: &str, region: SaidRegion<'_>) -> Result<Config, ConfigErrors> {
     let mut found = Findings::new(&path.display().to_string(), text);
     let mut config = read(text, region, &mut found);
     config.anchor_paths(path.parent().unwrap_or(Path::new("")));
@@ -37,11 +46,11 @@ pub fn read_at(path: &Path, text: &str, region: Option<&str>) -> Result<Config, 
     finish(config, found)
 }
 
-/// Reads a configuration from a text, without looking at the disk. `region` overrides the file's.
+/// Reads a configuration from a text, without looking at the disk.
 ///
 /// # Errors
 /// All mistakes in the text.
-pub fn parse(name: &str, text: &str, region: Option<&str>) -> Result<Config, ConfigErrors> {
+pub fn parse(name: &str, text: &str, region: SaidRegion<'_>) -> Result<Config, ConfigErrors> {
     let mut found = Findings::new(name, text);
     let config = read(text, region, &mut found);
     finish(config, found)
@@ -52,7 +61,7 @@ fn finish(config: Config, found: Findings) -> Result<Config, ConfigErrors> {
     if issues.is_empty() { Ok(config) } else { Err(ConfigErrors::new(issues)) }
 }
 
-fn read(text: &str, region: Option<&str>, found: &mut Findings) -> Config {
+fn read(text: &str, region: SaidRegion<'_>, found: &mut Findings) -> Config {
     let (table, errors) = DeTable::parse_recoverable(text);
     for err in &errors {
         let remedy = "correct the line; texts stand in quotes, lists in square brackets, sections as [name]";
@@ -60,7 +69,8 @@ fn read(text: &str, region: Option<&str>, found: &mut Findings) -> Config {
     }
     let mut given = shape::read(table.get_ref(), &super::init::schema_value(), found);
     found.shapes_are_read();
-    if let Some(region) = region {
+    let around = region.around.filter(|_| !found.is_given("region"));
+    if let Some(region) = region.typed.or(around) {
         given.insert("region".into(), region.into());
     }
     let config = assemble(given).unwrap_or_else(|err| {

@@ -16,7 +16,8 @@ use super::key::Key;
 pub struct Site {
     /// Region of the bucket.
     pub region: String,
-    /// The bucket's name, unique in the world. When left out: <stack>-site-<account>-<region>.
+    /// The bucket's name, unique in the world. When left out:
+    /// <stack>-site-<account>-<the stack's region>-<this region>.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"lab-site-2f9c")]
     pub bucket: Option<String>,

@@ -53,8 +53,8 @@ impl BucketPolicy {
     }
 }
 
-// IAM does not mind capitals. moto does, which is why it passes over these statements: it would take
-// any condition for a refusal, without a look at the request.
+// IAM does not mind capitals. moto does, which is why it passes over these statements: it looks at no condition, and
+// would refuse everything for the one and let everybody read for the other.
 const EVERYTHING: &str = "S3:*";
 const READ: &str = "S3:GetObject";
 

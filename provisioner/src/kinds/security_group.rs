@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_ec2::types::{IpPermission, IpRange, ResourceType, SecurityGroup as Sdk, UserIdGroupPair};
 use serde::Serialize;
 
-use super::Vpc;
+use super::{Vpc, listed};
 use crate::{
     aws::{self, Aws, Tags},
     engine::{Cx, Found, Ref, Resource},
@@ -17,17 +17,20 @@ pub struct SecurityGroup {
     /// The name that AWS knows it by, unique in its VPC.
     pub name: String,
     pub description: String,
-    /// What may come in; what may go out stays as AWS sets it, everything.
+    /// What may come in.
     pub inbound: Vec<Rule>,
+    /// What may go out.
+    pub outbound: Vec<Rule>,
 }
 
-/// One thing that may come in.
+/// One thing that may come in, or go out.
 #[derive(Clone, Debug, Serialize)]
 pub struct Rule {
     /// `tcp`, or `-1` for everything.
     pub protocol: String,
     pub from_port: i32,
     pub to_port: i32,
+    /// From where, or where to.
     pub source: Source,
 }
 
@@ -44,6 +47,12 @@ impl Rule {
     /// One TCP port.
     pub fn tcp(port: u16, source: Source) -> Rule {
         Rule { protocol: "tcp".into(), from_port: port.into(), to_port: port.into(), source }
+    }
+
+    /// Everything, everywhere: what AWS lets out of a new group.
+    pub fn everything() -> Rule {
+        let source = Source::Cidr("0.0.0.0/0".into());
+        Rule { protocol: "-1".into(), from_port: -1, to_port: -1, source }
     }
 }
 
@@ -64,6 +73,7 @@ impl Resource for SecurityGroup {
                 name: it.group_name().unwrap_or_default().to_owned(),
                 description: it.description().unwrap_or_default().to_owned(),
                 inbound: it.ip_permissions().iter().flat_map(rules_of).collect(),
+                outbound: it.ip_permissions_egress().iter().flat_map(rules_of).collect(),
             };
             Found::new(it.group_id(), Aws::from_ec2(it.tags()), spec)
         });
@@ -76,31 +86,33 @@ impl Resource for SecurityGroup {
         let made =
             create.tag_specifications(Aws::ec2_tags(cx.tags, ResourceType::SecurityGroup)).send().await?;
         let id = made.group_id.unwrap_or_default();
-        self.configure(
-            &Found::new(Some(&id), Tags::new(), SecurityGroup { inbound: Vec::new(), ..self.clone() }),
-            cx,
-        )
-        .await?;
+        let new = SecurityGroup { inbound: Vec::new(), outbound: vec![Rule::everything()], ..self.clone() };
+        self.configure(&Found::new(Some(&id), Tags::new(), new), cx).await?;
         Ok(id)
     }
 
     async fn configure(&self, have: &Found<Self>, cx: &Cx<'_>) -> aws::Result<()> {
-        let want: Vec<IpPermission> = self.inbound.iter().map(|it| it.permission(cx)).collect();
-        let is: Vec<IpPermission> = have.spec.inbound.iter().map(|it| it.permission(cx)).collect();
-        let only = |these: &[IpPermission], those: &[IpPermission]| -> Vec<IpPermission> {
-            these.iter().filter(|it| !those.contains(it)).cloned().collect()
-        };
-        let (extra, missing) = (only(&is, &want), only(&want, &is));
+        let ec2 = &cx.aws.ec2;
+        let (extra, missing) = differing(&have.spec.inbound, &self.inbound, cx);
         if !extra.is_empty() {
-            let revoke = cx.aws.ec2.revoke_security_group_ingress().group_id(&have.id);
+            let revoke = ec2.revoke_security_group_ingress().group_id(&have.id);
             revoke.set_ip_permissions(Some(extra)).send().await?;
         }
         if !missing.is_empty() {
             let allow = || {
-                let allow = cx.aws.ec2.authorize_security_group_ingress().group_id(&have.id);
+                let allow = ec2.authorize_security_group_ingress().group_id(&have.id);
                 allow.set_ip_permissions(Some(missing.clone())).send()
             };
             aws::follow_up(allow).await?;
+        }
+        let (extra, missing) = differing(&have.spec.outbound, &self.outbound, cx);
+        if !extra.is_empty() {
+            let revoke = ec2.revoke_security_group_egress().group_id(&have.id);
+            revoke.set_ip_permissions(Some(extra)).send().await?;
+        }
+        if !missing.is_empty() {
+            let allow = ec2.authorize_security_group_egress().group_id(&have.id);
+            allow.set_ip_permissions(Some(missing)).send().await?;
         }
         Ok(())
     }
@@ -115,19 +127,28 @@ impl Resource for SecurityGroup {
         if err.is_in_use() {
             // Another group that waits for this one to go may be named in our own rules.
             let seen = aws.ec2.describe_security_groups().group_ids(&have.id).send().await?;
-            let permissions = seen.security_groups().iter().flat_map(Sdk::ip_permissions);
-            let cross: Vec<_> =
-                permissions.filter(|it| !it.user_id_group_pairs().is_empty()).cloned().collect();
-            if !cross.is_empty() {
+            let cross = |rules: fn(&Sdk) -> &[IpPermission]| -> Vec<IpPermission> {
+                let rules = seen.security_groups().iter().flat_map(rules);
+                rules.filter(|it| !it.user_id_group_pairs().is_empty()).cloned().collect()
+            };
+            let (inbound, outbound) = (cross(Sdk::ip_permissions), cross(Sdk::ip_permissions_egress));
+            if !inbound.is_empty() {
                 let revoke = aws.ec2.revoke_security_group_ingress().group_id(&have.id);
-                revoke.set_ip_permissions(Some(cross)).send().await?;
+                revoke.set_ip_permissions(Some(inbound)).send().await?;
+            }
+            if !outbound.is_empty() {
+                let revoke = aws.ec2.revoke_security_group_egress().group_id(&have.id);
+                revoke.set_ip_permissions(Some(outbound)).send().await?;
             }
         }
         Err(err)
     }
 
     async fn holders(have: &Found<Self>, aws: &Aws) -> aws::Result<Option<String>> {
-        aws.interfaces_in("group-id", &have.id).await
+        let wearing = aws.interfaces_in("group-id", &have.id).await?;
+        let naming = aws.groups_naming(&have.id, listed(have.spec.vpc)).await?;
+        let all: Vec<String> = wearing.into_iter().chain(naming).collect();
+        Ok(if all.is_empty() { None } else { Some(all.join(", ")) })
     }
 }
 
@@ -152,6 +173,16 @@ impl Rule {
             }
         }
     }
+}
+
+/// What is there and not wanted, and what is wanted and not there.
+fn differing(is: &[Rule], want: &[Rule], cx: &Cx<'_>) -> (Vec<IpPermission>, Vec<IpPermission>) {
+    let permissions = |rules: &[Rule]| rules.iter().map(|it| it.permission(cx)).collect::<Vec<_>>();
+    let (is, want) = (permissions(is), permissions(want));
+    let only = |these: &[IpPermission], those: &[IpPermission]| {
+        these.iter().filter(|it| !those.contains(it)).cloned().collect()
+    };
+    (only(&is, &want), only(&want, &is))
 }
 
 /// AWS groups sources by protocol and ports; a rule of ours has one source.

@@ -66,7 +66,7 @@ impl Resource for Vpc {
     }
 
     async fn holders(have: &Found<Self>, aws: &Aws) -> aws::Result<Option<String>> {
-        aws.interfaces_in("vpc-id", &have.id).await
+        aws.contents_of(&have.id).await
     }
 }
 

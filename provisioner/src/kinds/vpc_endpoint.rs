@@ -5,7 +5,10 @@ use std::time::Duration;
 use aws_sdk_ec2::types::{ResourceType, VpcEndpointType};
 use serde::Serialize;
 
-use super::{RouteTable, Vpc};
+use super::{
+    RouteTable, Vpc,
+    policy::{self, Statement},
+};
 use crate::{
     aws::{self, Aws, Tags},
     engine::{Cx, Found, Phase, Ref, Resource},
@@ -17,6 +20,32 @@ pub struct VpcEndpoint {
     /// `com.amazonaws.ap-northeast-2.s3`
     pub service: String,
     pub route_tables: Vec<Ref<RouteTable>>,
+    /// Who may pass, and where to.
+    pub policy: Vec<Statement>,
+}
+
+impl VpcEndpoint {
+    /// For this account to these buckets, and for Amazon Linux's packages: what is on a host by mistake can carry nothing
+    /// to anybody else's bucket this way.
+    pub fn to_s3(
+        vpc: Ref<Vpc>,
+        route_tables: Vec<Ref<RouteTable>>,
+        region: &str,
+        account: &str,
+        buckets: &[String],
+    ) -> VpcEndpoint {
+        // Packages are fetched without a signature, so by nobody in particular.
+        let packages = format!("arn:aws:s3:::al2023-repos-{region}-de612dc2/*");
+        let packages = Statement::allow("AmazonLinux", &["s3:GetObject"]).to("*").on(packages);
+        let mut policy = vec![packages];
+        if !buckets.is_empty() {
+            let own = Statement::allow("OwnBuckets", &["s3:*"]).to("*");
+            let own = own.when("StringEquals", "aws:PrincipalAccount", account);
+            let arn = |it: &String| format!("arn:aws:s3:::{it}");
+            policy.push(buckets.iter().fold(own, |own, it| own.on(arn(it)).on(arn(it) + "/*")));
+        }
+        VpcEndpoint { vpc, service: format!("com.amazonaws.{region}.s3"), route_tables, policy }
+    }
 }
 
 impl Resource for VpcEndpoint {
@@ -42,6 +71,7 @@ impl Resource for VpcEndpoint {
                 vpc: Ref::id(it.vpc_id()),
                 service: it.service_name().unwrap_or_default().to_owned(),
                 route_tables: it.route_table_ids().iter().map(|it| Ref::id(Some(it))).collect(),
+                policy: policy::parse(it.policy_document().unwrap_or_default()),
             };
             found.push(Found::new(it.vpc_endpoint_id(), Aws::from_ec2(it.tags()), spec).phase(phase));
         }
@@ -52,6 +82,7 @@ impl Resource for VpcEndpoint {
         let create = cx.aws.ec2.create_vpc_endpoint().vpc_endpoint_type(VpcEndpointType::Gateway);
         let create = create.vpc_id(cx.id(self.vpc)).service_name(&self.service);
         let create = create.set_route_table_ids(Some(cx.ids(&self.route_tables)));
+        let create = create.policy_document(policy::render(&self.policy, |it| cx.text(it)));
         let made =
             create.tag_specifications(Aws::ec2_tags(cx.tags, ResourceType::VpcEndpoint)).send().await?;
         Ok(made.vpc_endpoint.and_then(|it| it.vpc_endpoint_id).unwrap_or_default())
@@ -65,6 +96,7 @@ impl Resource for VpcEndpoint {
         };
         let modify = cx.aws.ec2.modify_vpc_endpoint().vpc_endpoint_id(&have.id);
         let modify = modify.set_add_route_table_ids(only(&want, &is));
+        let modify = modify.policy_document(policy::render(&self.policy, |it| cx.text(it)));
         modify.set_remove_route_table_ids(only(&is, &want)).send().await?;
         Ok(())
     }

@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     fn names(config: &str) -> Vec<String> {
-        let config = crate::config::parse("lamp.toml", config, None).unwrap();
+        let config = crate::config::parse("lamp.toml", config, crate::config::SaidRegion::default()).unwrap();
         settings(&config).into_keys().collect()
     }
 

@@ -28,8 +28,13 @@ const NFS: u16 = 2049;
 
 pub(super) fn firewall(s: &mut Stack, c: &Config, net: &Network) -> Firewall {
     let mut group = |node: &str, name: &str, description: &str, inbound: Vec<Rule>| {
-        let spec =
-            SecurityGroup { vpc: net.vpc, name: name.into(), description: description.into(), inbound };
+        let spec = SecurityGroup {
+            vpc: net.vpc,
+            name: name.into(),
+            description: description.into(),
+            inbound,
+            outbound: vec![Rule::everything()],
+        };
         s.add_named(node, name, spec)
     };
     let from = |port, sources: &[Cidr]| -> Vec<Rule> {

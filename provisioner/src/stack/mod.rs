@@ -33,7 +33,7 @@ use crate::{config::Config, engine::Stack};
 pub fn stack(c: &Config, around: &Surroundings) -> anyhow::Result<Stack> {
     let mut s = Stack::new(&c.stack, c.tags.clone());
     if c.parts.network {
-        let net = network::network(&mut s, c);
+        let net = network::network(&mut s, c, around);
         let fw = firewall::firewall(&mut s, c, &net);
         let files = storage::storage(&mut s, c, &net, &fw);
         let data = database::database(&mut s, c, around, &net, &fw);

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::surroundings::Surroundings;
 use crate::{
     config::{Config, Tier},
     engine::{Ref, Stack},
@@ -28,7 +29,7 @@ impl Network {
     }
 }
 
-pub(super) fn network(s: &mut Stack, c: &Config) -> Network {
+pub(super) fn network(s: &mut Stack, c: &Config, around: &Surroundings) -> Network {
     let vpc =
         s.add_named("vpc", &c.names.vpc, Vpc { cidr: c.network.vpc_cidr.to_string(), dns_hostnames: true });
     if !c.unsafe_choices.keep_default_group {
@@ -75,8 +76,14 @@ pub(super) fn network(s: &mut Stack, c: &Config) -> Network {
     }
 
     if c.network.s3_endpoint {
-        let service = format!("com.amazonaws.{}.s3", c.region);
-        s.add_named("s3", &format!("{}-s3", c.names.vpc), VpcEndpoint { vpc, service, route_tables: tables });
+        let account = &around.account;
+        let buckets = [
+            c.parts.has_hosts().then(|| c.artefact_bucket(account)),
+            c.parts.site.then(|| c.site_bucket(account)),
+        ];
+        let buckets: Vec<String> = buckets.into_iter().flatten().collect();
+        let spec = VpcEndpoint::to_s3(vpc, tables, &c.region, account, &buckets);
+        s.add_named("s3", &format!("{}-s3", c.names.vpc), spec);
     }
     net
 }

@@ -9,7 +9,7 @@ use shared::tags::STACK;
 use super::{INSIDE, Leftover, TAGGED, leftover};
 use crate::aws::{self, Aws};
 
-/// Everything that carries the stack's tag and, while `vpc` is there, the network interfaces in it.
+/// Everything that carries the stack's tag and, while `vpc` is there, what else is in it.
 pub(super) async fn ec2(aws: &Aws, vpc: Option<&str>) -> aws::Result<Vec<Leftover>> {
     let filter = |name: &str, value: &str| Filter::builder().name(name).values(value).build();
     let tags = aws.ec2.describe_tags().filters(filter("key", STACK)).filters(filter("value", &aws.stack));
@@ -31,9 +31,11 @@ pub(super) async fn ec2(aws: &Aws, vpc: Option<&str>) -> aws::Result<Vec<Leftove
         };
         left.extend(ids.into_iter().map(|id| leftover("ec2", format!("{kind} {id}"), TAGGED)));
     }
-    // An interface cannot outlive its network; while that is there, they say what holds it.
+    // Nothing of that can outlive its network; while that is there, it says what holds it.
     if let Some(vpc) = vpc.filter(|vpc| left.iter().any(|it| it.id.ends_with(*vpc))) {
-        left.extend(interfaces(aws, vpc).await?);
+        let inside = inside(aws, vpc).await?.into_iter().filter(|id| left.iter().all(|it| it.id != *id));
+        let inside: Vec<Leftover> = inside.map(|id| leftover("ec2", id, INSIDE)).collect();
+        left.extend(inside);
     }
     Ok(left)
 }
@@ -91,9 +93,46 @@ async fn alive(kind: &str, aws: &Aws) -> aws::Result<Option<Vec<String>>> {
     }))
 }
 
-async fn interfaces(aws: &Aws, vpc: &str) -> aws::Result<Vec<Leftover>> {
-    let filter = Filter::builder().name("vpc-id").values(vpc).build();
-    let seen = aws.ec2.describe_network_interfaces().filters(filter).send().await?;
-    let named = seen.network_interfaces().iter().map(|it| it.network_interface_id().unwrap_or_default());
-    Ok(named.map(|it| leftover("ec2", format!("network-interface {it}"), INSIDE)).collect())
+/// What is in the VPC and did not come with it, whoever made it.
+async fn inside(aws: &Aws, vpc: &str) -> aws::Result<Vec<String>> {
+    let of = |name: &str| Filter::builder().name(name).values(vpc).build();
+    let mut all = Vec::new();
+    /// Lists one kind there and names each but those that came with the VPC.
+    macro_rules! list {
+        ($kind:literal, $call:ident, $filter:ident($name:literal), $items:ident, $id:ident, $own:expr) => {{
+            let seen = aws.ec2.$call().$filter(of($name)).send().await?;
+            let own = seen.$items().iter().filter($own).filter_map(|it| it.$id());
+            all.extend(own.map(|it| format!("{} {it}", $kind)));
+        }};
+    }
+    list!(
+        "network-interface",
+        describe_network_interfaces,
+        filters("vpc-id"),
+        network_interfaces,
+        network_interface_id,
+        |_| true
+    );
+    list!("subnet", describe_subnets, filters("vpc-id"), subnets, subnet_id, |_| true);
+    list!("security-group", describe_security_groups, filters("vpc-id"), security_groups, group_id, |it| {
+        it.group_name() != Some("default")
+    });
+    list!("route-table", describe_route_tables, filters("vpc-id"), route_tables, route_table_id, |it| {
+        it.associations().iter().all(|it| it.main() != Some(true))
+    });
+    list!(
+        "internet-gateway",
+        describe_internet_gateways,
+        filters("attachment.vpc-id"),
+        internet_gateways,
+        internet_gateway_id,
+        |_| true
+    );
+    list!("natgateway", describe_nat_gateways, filter("vpc-id"), nat_gateways, nat_gateway_id, |it| {
+        it.state() != Some(&NatGatewayState::Deleted)
+    });
+    list!("vpc-endpoint", describe_vpc_endpoints, filters("vpc-id"), vpc_endpoints, vpc_endpoint_id, |it| {
+        it.state().is_none_or(|it| !it.as_str().eq_ignore_ascii_case("deleted"))
+    });
+    Ok(all)
 }

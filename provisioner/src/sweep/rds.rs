@@ -1,18 +1,25 @@
-//! What is left of the databases: themselves, their snapshots and backups, and what they were made with.
+//! What is left of the databases: themselves, their snapshots and backups, what they were made with, and their logs.
 
-use super::{ASKED_FOR, Leftover, NAMED, TAGGED, found, leftover};
+use std::collections::BTreeSet;
+
+use super::{ASKED_FOR, DESCRIBED, INSIDE, Leftover, NAMED, TAGGED, found, leftover, says_ours};
 use crate::{
-    aws::{self, Aws},
+    aws::{self, Aws, Tags},
     config::Config,
 };
 
-pub(super) async fn databases(c: &Config, aws: &Aws) -> aws::Result<Vec<Leftover>> {
+pub(super) async fn databases(c: &Config, aws: &Aws, vpc: Option<&str>) -> aws::Result<Vec<Leftover>> {
     let mut left = Vec::new();
+    let mut others = BTreeSet::new();
     let mut pages = aws.rds.describe_db_instances().into_paginator().items().send();
     while let Some(it) = pages.try_next().await? {
         let id = it.db_instance_identifier().unwrap_or_default();
         if aws.is_ours(&Aws::from_rds(it.tag_list())) {
             left.push(leftover("rds", format!("instance {id}"), TAGGED));
+        } else if vpc.is_some() && it.db_subnet_group().and_then(|it| it.vpc_id()) == vpc {
+            left.push(leftover("rds", format!("instance {id}"), INSIDE));
+        } else {
+            others.insert(id.to_owned());
         }
     }
     // Automated snapshots go with their database, these do not.
@@ -42,15 +49,43 @@ pub(super) async fn databases(c: &Config, aws: &Aws) -> aws::Result<Vec<Leftover
             left.push(leftover("rds", format!("retained backup of {id}"), NAMED));
         }
     }
-    let subnets =
-        aws.rds.describe_db_subnet_groups().db_subnet_group_name(&c.names.database_subnets).send().await;
-    if found(subnets.map(|it| !it.db_subnet_groups().is_empty()))? {
-        left.push(leftover("rds", format!("subnet group {}", c.names.database_subnets), NAMED));
+    let mut pages = aws.rds.describe_db_subnet_groups().into_paginator().items().send();
+    while let Some(it) = pages.try_next().await? {
+        if says_ours(it.db_subnet_group_description(), aws) {
+            let name = it.db_subnet_group_name().unwrap_or_default();
+            left.push(leftover("rds", format!("subnet group {name}"), DESCRIBED));
+        }
     }
-    let parameters =
-        aws.rds.describe_db_parameter_groups().db_parameter_group_name(&c.names.database_parameters);
-    if found(parameters.send().await.map(|it| !it.db_parameter_groups().is_empty()))? {
-        left.push(leftover("rds", format!("parameter group {}", c.names.database_parameters), NAMED));
+    let mut pages = aws.rds.describe_db_parameter_groups().into_paginator().items().send();
+    while let Some(it) = pages.try_next().await? {
+        if says_ours(it.description(), aws) {
+            let name = it.db_parameter_group_name().unwrap_or_default();
+            left.push(leftover("rds", format!("parameter group {name}"), DESCRIBED));
+        }
+    }
+    left.extend(logs(c, aws, &others).await?);
+    Ok(left)
+}
+
+/// Where `others`' logs go is theirs. RDS makes a group by itself where a late line finds none: that one has no tags.
+async fn logs(c: &Config, aws: &Aws, others: &BTreeSet<String>) -> aws::Result<Vec<Leftover>> {
+    const PREFIX: &str = "/aws/rds/instance/";
+    let mut left = Vec::new();
+    let groups = aws.logs.describe_log_groups().log_group_name_prefix(PREFIX);
+    let mut pages = groups.into_paginator().items().send();
+    while let Some(it) = pages.try_next().await? {
+        let name = it.log_group_name().unwrap_or_default();
+        let database = name.strip_prefix(PREFIX).and_then(|it| it.split('/').next()).unwrap_or_default();
+        if [&c.names.database, &c.names.replica].iter().any(|it| *it == database) {
+            left.push(leftover("logs", name, NAMED));
+        } else if !others.contains(database) {
+            let arn = it.log_group_arn().or(it.arn()).unwrap_or_default().trim_end_matches(":*");
+            let tags = aws.logs.list_tags_for_resource().resource_arn(arn).send().await;
+            let is_ours = |tags: Tags| aws.is_ours(&tags);
+            if found(tags.map(|it| is_ours(it.tags.unwrap_or_default().into_iter().collect())))? {
+                left.push(leftover("logs", name, TAGGED));
+            }
+        }
     }
     Ok(left)
 }

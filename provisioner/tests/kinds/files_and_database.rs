@@ -27,7 +27,13 @@ fn ground(s: &mut Stack) -> Ground {
     };
     let subnets = vec![subnet(s, ZONES[0], "10.1.5.0/24"), subnet(s, ZONES[1], "10.1.6.0/24")];
     let inbound = vec![Rule::tcp(3306, Source::Cidr("10.1.0.0/16".into()))];
-    let group = SecurityGroup { vpc, name: "db".into(), description: "test".into(), inbound };
+    let group = SecurityGroup {
+        vpc,
+        name: "db".into(),
+        description: "test".into(),
+        inbound,
+        outbound: vec![Rule::everything()],
+    };
     Ground { subnets, group: s.add("db", group) }
 }
 

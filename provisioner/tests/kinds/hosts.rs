@@ -42,7 +42,13 @@ pub(super) fn ground(s: &mut Stack, stack: &str, delay: u32) -> Ground {
         s.add("c", Subnet { vpc, zone: zone("c"), cidr: "10.1.2.0/24".into() }),
     ];
     let inbound = vec![Rule::tcp(80, Source::Cidr("0.0.0.0/0".into()))];
-    let spec = SecurityGroup { vpc, name: format!("{stack}-sg"), description: "the page".into(), inbound };
+    let spec = SecurityGroup {
+        vpc,
+        name: format!("{stack}-sg"),
+        description: "the page".into(),
+        inbound,
+        outbound: vec![Rule::everything()],
+    };
     let group = s.add("web", spec);
     let name = format!("{stack}-key");
     let dir = AtCreation::from(keys.path().to_owned());

@@ -35,6 +35,27 @@ const DRIFTS: &[Drift] = &[
         });
         hand.call("ec2", "authorize_security_group_ingress", rule);
     }),
+    ("an outbound rule is gone", "security-group/alb-asg-sg", |hand, seen| {
+        let group =
+            seen.all("security-group").iter().find(|it| it["GroupName"] == "lab-vpc-alb-asg-sg").unwrap();
+        let rules = json!({ "GroupId": group["GroupId"], "IpPermissions": group["IpPermissionsEgress"] });
+        hand.call("ec2", "revoke_security_group_egress", rules);
+    }),
+    ("an outbound rule is narrowed", "security-group/public-ec2-sg", |hand, seen| {
+        let group = seen.all("security-group").iter().find(|it| it["GroupName"] == "public-ec2-sg").unwrap();
+        let rules = json!({ "GroupId": group["GroupId"], "IpPermissions": group["IpPermissionsEgress"] });
+        hand.call("ec2", "revoke_security_group_egress", rules);
+        let https = json!([{ "IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "IpRanges": [{ "CidrIp": "0.0.0.0/0" }] }]);
+        let rules = json!({ "GroupId": group["GroupId"], "IpPermissions": https });
+        hand.call("ec2", "authorize_security_group_egress", rules);
+    }),
+    ("the endpoint lets everybody pass", "vpc-endpoint/s3", |hand, seen| {
+        let open =
+            json!({ "Statement": [{ "Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*" }] });
+        let id = &seen.all("endpoint")[0]["VpcEndpointId"];
+        let open = json!({ "VpcEndpointId": id, "PolicyDocument": open.to_string() });
+        hand.call("ec2", "modify_vpc_endpoint", open);
+    }),
     ("a tag is changed", "subnet/public-subnet-a1", |hand, seen| {
         let id = &seen.one("subnet", "public-subnet-a1")["SubnetId"];
         hand.call(

@@ -37,6 +37,42 @@ fn a_failing_node_skips_exactly_its_dependents() {
 }
 
 #[test]
+fn the_skipped_ones_are_named_and_are_the_dependents_alone() {
+    let lab = Lab::new("");
+    let limit = |code| Fault::error(code, "the account has too many of them");
+    lab.proxy.fail("rds:CreateDBInstance", usize::MAX, limit("InstanceQuotaExceeded"));
+    lab.proxy.fail("cloudfront:CreateOriginAccessControl", usize::MAX, limit("TooManyOriginAccessControls"));
+    let up = lab.lamp("--on aws up --yes --json").expect(1);
+    let events: Vec<serde_json::Value> =
+        up.stdout.lines().map(|it| serde_json::from_str(it).unwrap()).collect();
+    let nodes = |event: &str| {
+        let those = events.iter().filter(|it| it["event"] == event);
+        let mut nodes: Vec<_> = those.filter_map(|it| it["node"].as_str()).collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        nodes
+    };
+    assert_eq!(nodes("failed"), ["db-instance/rds", "origin-access-control/site"], "{up}");
+    let skipped = [
+        "bucket-policy/site",
+        "distribution/site",
+        "parameter/db/endpoint",
+        "parameter/generation",
+        "replica/rds-rr",
+    ];
+    assert_eq!(nodes("skipped"), skipped, "{up}");
+    let because = |node: &str| {
+        let event = events.iter().find(|it| it["event"] == "skipped" && it["node"] == node).unwrap();
+        event["because"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(because("distribution/site"), "origin-access-control/site");
+    assert_eq!(because("replica/rds-rr"), "db-instance/rds");
+    let plan = events.iter().find(|it| it["event"] == "plan").unwrap();
+    let all = plan["steps"].as_array().unwrap().len();
+    assert_eq!(nodes("done").len(), all - skipped.len() - 2, "all others: {up}");
+}
+
+#[test]
 fn throttling_server_errors_and_lost_connections_are_waited_out() {
     let want = undisturbed();
     let mut lab = Lab::new("");
@@ -191,11 +227,14 @@ fn an_emulators_own_failure_is_not_taken_for_a_deletion() {
 #[test]
 fn a_busy_bucket_service_is_asked_again() {
     let lab = Lab::new(
-        "[parts]\nnetwork = false\npublic_hosts = false\nprivate_hosts = false\nscaling_group = false\nfiles = false\ndatabase = false\nreplica = false\n",
+        "[parts]\nnetwork = false\npublic_hosts = false\nprivate_hosts = false\nscaling_group = false\nfiles = false\ndatabase = false\nreplica = false\n\
+         [site]\nbucket = \"lab-site-of-mine\"\n",
     );
-    lab.up();
     // A HEAD has no body, so only its status says what is wrong.
     lab.proxy.fail("s3:HeadBucket", 1, Fault::Throttled);
+    let up = lab.up();
+    assert_eq!(up.calls.iter().filter(|it| it.action == "HeadBucket").count(), 2, "{up}");
+    lab.proxy.fail("s3:ListBuckets", 1, Fault::Throttled);
     lab.down();
     lab.assert_nothing_left("after down");
 }

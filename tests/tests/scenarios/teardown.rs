@@ -5,6 +5,7 @@ use std::time::Duration;
 use scenarios::lab::undisturbed;
 use scenarios::slow::Slow;
 use scenarios::{Call, Fault, Lab};
+use serde_json::{Value, json};
 
 /// Where in the log a call of this name (and with this text) came; all of them.
 fn when(calls: &[Call], name: &str, text: &str) -> Vec<usize> {
@@ -130,4 +131,130 @@ fn objects_and_versions_in_the_buckets_do_not_stop_it() {
     }
     lab.down();
     lab.assert_nothing_left("after down with filled buckets");
+}
+
+/// The network and the files in it, which have a group.
+const FILES: &str = "[parts]\npublic_hosts = false\nprivate_hosts = false\nscaling_group = false\ndatabase = false\n\
+                     site = false\n\n[network]\nnat = \"none\"\n";
+
+/// A subnet that somebody made in the stack's VPC, and a group there that lets the file system's in.
+fn by_hand(lab: &Lab) -> (Value, Value) {
+    let (hand, seen) = (lab.account(), lab.snapshot());
+    let vpc = &seen.one("vpc", "lab-vpc")["VpcId"];
+    let name = json!([{ "ResourceType": "subnet", "Tags": [{ "Key": "Name", "Value": "mine" }] }]);
+    let subnet = json!({ "VpcId": vpc, "CidrBlock": "10.1.77.0/24", "TagSpecifications": name });
+    let subnet = hand.call("ec2", "create_subnet", subnet)["Subnet"]["SubnetId"].clone();
+    let group = json!({ "VpcId": vpc, "GroupName": "odd-group", "Description": "by hand" });
+    let group = hand.call("ec2", "create_security_group", group)["GroupId"].clone();
+    let ours = seen.all("security-group").iter().find(|it| it["GroupName"] == "lab-vpc-efs-sg").unwrap();
+    let from = json!([{ "IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "UserIdGroupPairs": [{ "GroupId": ours["GroupId"] }] }]);
+    let rule = json!({ "GroupId": group, "IpPermissions": from });
+    hand.call("ec2", "authorize_security_group_ingress", rule);
+    (subnet, group)
+}
+
+#[test]
+fn what_somebody_made_in_the_vpc_is_named_while_it_holds_what_is_ours() {
+    let lab = Lab::new(FILES);
+    lab.up();
+    let (subnet, group) = by_hand(&lab);
+    // moto lets a group go that others name.
+    lab.proxy.fail("ec2:DeleteSecurityGroup", 2, Fault::in_use("sg-1"));
+    let down = std::thread::scope(|scope| {
+        let down = scope.spawn(|| lab.lamp("--on aws down --yes"));
+        lab.eventually("the VPC is held, and what holds it is looked up", || {
+            let calls = lab.proxy.calls();
+            let refused = calls.iter().position(|it| it.action == "DeleteVpc" && 400 <= it.status);
+            refused.is_some_and(|at| calls[at..].iter().any(|it| it.action == "DescribeNatGateways"))
+        });
+        lab.account().call("ec2", "delete_subnet", json!({ "SubnetId": subnet }));
+        lab.account().call("ec2", "delete_security_group", json!({ "GroupId": group }));
+        down.join().unwrap().ok()
+    });
+    let id = |it: &Value| it.as_str().unwrap().to_owned();
+    down.says(&[
+        &format!("{} (security group whose rules name it odd-group)", id(&group)),
+        &format!("{} (subnet mine)", id(&subnet)),
+        "nothing left",
+    ]);
+    lab.assert_nothing_left("after it was let go");
+}
+
+#[test]
+fn the_sweep_names_what_is_in_a_vpc_that_did_not_go_and_what_carries_the_tag() {
+    let lab = Lab::new(FILES);
+    lab.up();
+    let (subnet, group) = by_hand(&lab);
+    let tags = json!([{ "ResourceType": "volume", "Tags": [{ "Key": "lamp:stack", "Value": "lab-vpc" }] }]);
+    let volume = json!({ "AvailabilityZone": "ap-northeast-2a", "Size": 1, "TagSpecifications": tags });
+    let volume = lab.account().call("ec2", "create_volume", volume)["VolumeId"].clone();
+    lab.proxy.fail("ec2:DeleteVpc", usize::MAX, Fault::Denied);
+    let down = lab.lamp("--on aws down --yes").expect(1);
+    let id = |it: &Value| it.as_str().unwrap().to_owned();
+    down.says(&[
+        &format!("subnet {}  lies in the stack's VPC", id(&subnet)),
+        &format!("security-group {}  lies in the stack's VPC", id(&group)),
+        &format!("volume {}  carries the stack's tag", id(&volume)),
+    ]);
+}
+
+#[test]
+fn the_sweep_finds_what_kept_an_earlier_name() {
+    let lab = Lab::new("");
+    lab.up();
+    let renamed = ["scaling_group", "launch_template", "host_role", "database", "replica"];
+    let renamed = renamed.into_iter().chain(["database_subnets", "database_parameters", "origin_access"]);
+    let names: String = renamed.map(|it| format!("{it} = \"new-{}\"\n", it.replace('_', "-"))).collect();
+    lab.configure(&format!("[names]\n{names}"));
+    for call in [
+        "autoscaling:DeleteAutoScalingGroup",
+        "rds:DeleteDBSubnetGroup",
+        "rds:DeleteDBParameterGroup",
+        "iam:DeleteRole",
+        "logs:DeleteLogGroup",
+        "cloudfront:DeleteOriginAccessControl",
+        "s3:DeleteBucket",
+    ] {
+        lab.proxy.fail(call, usize::MAX, Fault::Denied);
+    }
+    let down = lab.lamp("--on aws down --yes").expect(1);
+    let (_, left) = down.stdout.split_once(" left:\n").unwrap_or_else(|| panic!("no list: {down}"));
+    for it in [
+        "autoscaling           lab-vpc-asg",
+        "subnet group lab-vpc-rds-subnet-group",
+        "parameter group ",
+        "role lab-vpc-",
+        "instance profile lab-vpc-",
+        "/aws/rds/instance/lab-vpc-rds/general",
+        "origin access control ",
+        "lab-vpc-artefacts-",
+        "lab-vpc-site-",
+    ] {
+        assert!(left.contains(it), "{it} is not listed: {down}");
+    }
+}
+
+#[test]
+fn a_strangers_things_of_our_names_are_not_taken_for_a_remainder() {
+    let lab = Lab::new("[site]\nbucket = \"taken-by-another\"\n");
+    let hand = lab.account();
+    let trust = json!({ "Version": "2012-10-17", "Statement": [] }).to_string();
+    hand.call(
+        "iam",
+        "create_role",
+        json!({ "RoleName": "lab-vpc-host-ap-northeast-2", "AssumeRolePolicyDocument": trust }),
+    );
+    hand.call(
+        "iam",
+        "create_instance_profile",
+        json!({ "InstanceProfileName": "lab-vpc-host-ap-northeast-2" }),
+    );
+    hand.call("s3", "create_bucket", json!({ "Bucket": "taken-by-another", "region": "us-east-1" }));
+    let parameters = json!({
+        "DBParameterGroupName": "lab-vpc-rds-parameters", "DBParameterGroupFamily": "mysql8.4", "Description": "mine",
+    });
+    hand.call("rds", "create_db_parameter_group", parameters);
+    let before = lab.snapshot();
+    lab.down().says(&["nothing left"]);
+    assert_eq!(before.not_in(&lab.snapshot()), [""; 0]);
 }

@@ -18,7 +18,7 @@ use shared::params::Param;
 use super::{super::session, Exit, Session, running};
 use crate::{
     aws::patiently,
-    cli::{DEFAULT_FILE, Global},
+    cli::{DEFAULT_FILE, Global, Target},
     commands::up,
     config::{self, Config, Server},
     engine::{self, Action},
@@ -36,10 +36,14 @@ const PAUSE: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// The file cannot be read, or does not allow it.
-pub(in crate::commands) fn wanted(global: &Global, server: Server) -> anyhow::Result<Config> {
-    let path = session::file(global);
-    let text = edited(path, server)?;
-    Ok(config::read_at(path, &text, global.region.as_deref())?)
+pub(in crate::commands) async fn wanted(
+    global: &Global,
+    target: Target,
+    server: Server,
+) -> anyhow::Result<Config> {
+    // A mistake in the file is told as by every other command.
+    session::load(global, target).await?;
+    Ok(session::read(global, target, &edited(session::file(global), server)?).await?)
 }
 
 /// The file's text with the server in it. Where there is no file, the lab is meant, and this is all that differs.
@@ -48,14 +52,8 @@ fn edited(path: &Path, server: Server) -> anyhow::Result<String> {
         Err(err) if err.kind() == io::ErrorKind::NotFound && path == Path::new(DEFAULT_FILE) => String::new(),
         other => other.with_context(|| format!("reading {}", path.display()))?,
     };
-    match config::with_key(&text, "database", "hosts_use", &word(server)) {
-        Ok(text) => Ok(text),
-        // Told with the line, as by every other command.
-        Err(err) => match config::read_at(path, &text, None) {
-            Err(errors) => Err(errors.into()),
-            Ok(_) => Err(err).with_context(|| format!("changing {}", path.display())),
-        },
-    }
+    let edited = config::with_key(&text, "database", "hosts_use", &word(server));
+    edited.with_context(|| format!("changing {}", path.display()))
 }
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {

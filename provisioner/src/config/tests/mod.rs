@@ -16,15 +16,15 @@ mod site;
 mod tags;
 mod template;
 
-use super::{Config, ConfigErrors, parse};
+use super::{Config, ConfigErrors, SaidRegion, parse};
 
 /// The configuration that a text means.
 fn accepted(text: &str) -> Config {
-    parse("lamp.toml", text, None).unwrap_or_else(|err| panic!("{err}"))
+    parse("lamp.toml", text, SaidRegion::default()).unwrap_or_else(|err| panic!("{err}"))
 }
 
 fn refused(text: &str) -> ConfigErrors {
-    parse("lamp.toml", text, None).expect_err("the text breaks a rule")
+    parse("lamp.toml", text, SaidRegion::default()).expect_err("the text breaks a rule")
 }
 
 /// The text has this one mistake: its line and column, what is written there, the rule and the remedy.

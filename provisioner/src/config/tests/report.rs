@@ -1,7 +1,7 @@
 //! How mistakes are told.
 
 use super::refused;
-use crate::config::parse;
+use crate::config::{SaidRegion, parse};
 
 const MANY: &str = r#"stack = "web-two"
 zones = ["ap-northeast-2a", "us-east-1c"]
@@ -77,7 +77,7 @@ fn no_text_makes_the_reader_panic() {
                 format!("{head}\u{0}[[\"{tail}"),
                 format!("{head}é=1{tail}"),
             ] {
-                let _ = parse("lamp.toml", &text, None).map_err(|it| it.render(false, 40));
+                let _ = parse("lamp.toml", &text, SaidRegion::default()).map_err(|it| it.render(false, 40));
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::accepted;
-use crate::config::{Config, Names, ScalingImage, Tier, parse};
+use crate::config::{Config, Names, SaidRegion, ScalingImage, Tier, parse};
 
 fn values(names: &Names) -> BTreeSet<String> {
     let table = toml::Table::try_from(names).unwrap();
@@ -36,10 +36,21 @@ fn the_same_stack_in_another_region_has_another_role() {
 
 #[test]
 fn the_region_of_the_command_line_wins() {
-    let config = parse("lamp.toml", r#"region = "eu-west-1""#, Some("us-east-1")).unwrap();
+    let region = SaidRegion { typed: Some("us-east-1"), around: Some("eu-west-2") };
+    let config = parse("lamp.toml", r#"region = "eu-west-1""#, region).unwrap();
     assert_eq!((config.region.as_str(), config.zones[0].as_str()), ("us-east-1", "us-east-1a"));
-    let err = parse("lamp.toml", r#"zones = ["eu-west-1a", "eu-west-1b"]"#, Some("us-east-1")).unwrap_err();
+    let err = parse("lamp.toml", r#"zones = ["eu-west-1a", "eu-west-1b"]"#, region).unwrap_err();
     assert_eq!(err.issues.len(), 2);
+}
+
+#[test]
+fn the_region_of_the_environment_counts_where_the_file_names_none() {
+    let region = SaidRegion { typed: None, around: Some("eu-west-2") };
+    let said = |text: &str| parse("lamp.toml", text, region).unwrap();
+    assert_eq!(said(r#"region = "eu-west-1""#).region, "eu-west-1");
+    let config = said("");
+    assert_eq!((config.region.as_str(), config.zones[1].as_str()), ("eu-west-2", "eu-west-2c"));
+    assert_eq!(config.names.host_role, "lab-vpc-host-eu-west-2");
 }
 
 #[test]
