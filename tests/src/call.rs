@@ -1,5 +1,6 @@
 //! What one HTTP request asks of AWS: service, action, and whether it changes anything.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -77,6 +78,15 @@ impl Call {
     pub fn field(&self, key: &str) -> Option<&str> {
         field(self.text.split_once('\n')?.1, key)
     }
+}
+
+/// How often each call was made.
+pub fn tally(calls: &[Call]) -> BTreeMap<String, usize> {
+    let mut out = BTreeMap::new();
+    for call in calls {
+        *out.entry(call.name()).or_default() += 1;
+    }
+    out
 }
 
 fn field<'a>(form: &'a str, key: &str) -> Option<&'a str> {

@@ -1,6 +1,5 @@
 //! A proxy before the emulator: logs and counts every call, kills the caller at a chosen one, and lies on demand.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,6 +19,7 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use crate::call::Call;
+pub use crate::call::tally;
 use crate::fault::{Fault, error};
 use crate::leaving::Leaving;
 use crate::slow::{Ages, Slow};
@@ -191,15 +191,6 @@ impl Drop for Proxy {
     }
 }
 
-/// How often each call was made.
-pub fn tally(calls: &[Call]) -> BTreeMap<String, usize> {
-    let mut out = BTreeMap::new();
-    for call in calls {
-        *out.entry(call.name()).or_default() += 1;
-    }
-    out
-}
-
 async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
     while let Ok((socket, _)) = listener.accept().await {
         let (shared, tls) = (shared.clone(), tls.clone());
@@ -207,10 +198,11 @@ async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shar
             match tls {
                 None => shared.converse(socket).await,
                 // Who does not trust us goes away here.
-                Some(tls) => match tls.accept(socket).await {
-                    Ok(socket) => shared.converse(socket).await,
-                    Err(_) => (),
-                },
+                Some(tls) => {
+                    if let Ok(socket) = tls.accept(socket).await {
+                        shared.converse(socket).await;
+                    }
+                }
             }
         });
     }

@@ -43,6 +43,16 @@ fn the_region_is_that_of_the_nearest_word() {
 }
 
 #[test]
+fn a_rehearsal_hears_nothing_of_the_region_that_the_environment_means_for_aws() {
+    let lab = Lab::new("");
+    let there = [("AWS_REGION", "us-east-1"), ("AWS_ENDPOINT_URL", "")];
+    let aws = lab.lamp_in(&there, "--on aws graph").ok();
+    assert!(aws.stdout.contains("us-east-1") && !aws.stdout.contains("ap-northeast-2"), "{aws}");
+    let rehearsal = lab.lamp_in(&there, "graph").ok();
+    assert!(rehearsal.stdout.contains("ap-northeast-2"), "{rehearsal}");
+}
+
+#[test]
 fn a_stack_is_built_and_found_again_in_the_region_of_the_environment() {
     let lab = Lab::new(NETWORK);
     let there: &[(&str, &str)] = &[("AWS_REGION", "us-east-1")];

@@ -46,6 +46,13 @@ fn parameter(account: &Snapshot, name: &str) -> Option<String> {
         .map(|it| it["ParameterValue"].as_str().unwrap().to_owned())
 }
 
+/// The group that the stack's VPC came with.
+fn default_group(account: &Snapshot) -> &Value {
+    let vpc = &account.one("vpc", "lab-vpc")["VpcId"];
+    let mut groups = account.all("security-group").iter();
+    groups.find(|it| it["GroupName"] == "default" && it["VpcId"] == *vpc).unwrap()
+}
+
 #[test]
 fn apache_answers_everything_but_the_index_which_is_the_agents() {
     let account = &undisturbed().snapshot;
@@ -108,9 +115,7 @@ fn what_is_built_is_safe_unless_asked_otherwise() {
         assert!(drops_invalid_headers(it), "{it}");
     }
     assert_eq!(parameter(account, "require_secure_transport").as_deref(), Some("1"));
-    let vpc = account.one("vpc", "lab-vpc")["VpcId"].as_str().unwrap();
-    let groups = account.all("security-group").iter();
-    let default = groups.into_iter().find(|it| it["GroupName"] == "default" && it["VpcId"] == vpc).unwrap();
+    let default = default_group(account);
     assert_eq!((&default["IpPermissions"], &default["IpPermissionsEgress"]), (&json!([]), &json!([])));
     for it in account.all("database") {
         assert_eq!(
@@ -187,9 +192,8 @@ fn every_unsafe_choice_is_built_where_it_is_asked_for() {
     assert_ne!(template["BlockDeviceMappings"][0]["Ebs"]["Encrypted"], true, "{template}");
     let host = account.one("instance", "instance/private-ec2-a1");
     assert_eq!(host["MetadataOptions"]["HttpTokens"], "optional", "{host}");
-    let volumes = account.all("volume").iter();
-    let volume =
-        volumes.into_iter().find(|it| it["Attachments"][0]["InstanceId"] == host["InstanceId"]).unwrap();
+    let mut volumes = account.all("volume").iter();
+    let volume = volumes.find(|it| it["Attachments"][0]["InstanceId"] == host["InstanceId"]).unwrap();
     assert_eq!(volume["Encrypted"], false, "{volume}");
     assert_eq!(account.all("file-system")[0]["Encrypted"], false);
     for it in account.all("database") {
@@ -212,10 +216,7 @@ fn every_unsafe_choice_is_built_where_it_is_asked_for() {
     for it in account.all("load-balancer") {
         assert!(!drops_invalid_headers(it), "{it}");
     }
-    let vpc = account.one("vpc", "lab-vpc")["VpcId"].as_str().unwrap();
-    let groups = account.all("security-group").iter();
-    let default = groups.into_iter().find(|it| it["GroupName"] == "default" && it["VpcId"] == vpc).unwrap();
-    assert_ne!(default["IpPermissionsEgress"], json!([]), "as AWS made it");
+    assert_ne!(default_group(&account)["IpPermissionsEgress"], json!([]), "as AWS made it");
     lab.down();
     lab.assert_nothing_left("after down of the unsafe stack");
 }

@@ -187,8 +187,8 @@ fn every_resource_carries_the_stack_and_its_node() {
         "route-table" => it["Associations"][0]["Main"] == true,
         "security-group" => it["GroupName"] == "default" && it["VpcId"] != account.all("vpc")[0]["VpcId"],
         "snapshot" => {
-            let ours = account.all("image").iter().map(Value::to_string);
-            !ours.into_iter().any(|image| image.contains(it["SnapshotId"].as_str().unwrap()))
+            let id = it["SnapshotId"].as_str().unwrap();
+            account.all("image").iter().all(|image| !image.to_string().contains(id))
         }
         "listener-rule" => it["IsDefault"] == true,
         "instance" => it["Tags"].to_string().contains("asg-ec2"),
@@ -212,8 +212,8 @@ fn every_resource_carries_the_stack_and_its_node() {
 
 /// Whether a volume's attachment is to a host that the scaling group made: moto gives such volumes nothing of the template.
 fn made_by_group(account: &Snapshot, attachment: &Value) -> bool {
-    let hosts = account.all("instance").iter().filter(|it| it["Tags"].to_string().contains("asg-ec2"));
-    hosts.into_iter().any(|it| it["InstanceId"] == attachment["InstanceId"])
+    let mut hosts = account.all("instance").iter().filter(|it| it["Tags"].to_string().contains("asg-ec2"));
+    hosts.any(|it| it["InstanceId"] == attachment["InstanceId"])
 }
 
 #[test]
