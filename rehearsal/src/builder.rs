@@ -79,12 +79,17 @@ impl Builder {
         let spec = InstanceSpec { name: self.name.clone(), address, layers: layers.clone(), cpu: self.cpu };
         self.region.ask(Ask::Create(spec))?;
         let it = Instance { region: self.region, name: self.name, address, layers };
-        if let Some(metadata) = self.metadata {
-            it.describe(metadata)?;
-            it.erase(CLOUD_INIT_OFF)?;
-        }
-        for (path, content, mode) in self.files {
-            it.put(&path, &content, mode)?;
+        let furnish = || {
+            if let Some(metadata) = self.metadata {
+                it.describe(metadata)?;
+                it.erase(CLOUD_INIT_OFF)?;
+            }
+            self.files.iter().try_for_each(|(path, content, mode)| it.put(path, content, *mode))
+        };
+        if let Err(err) = furnish() {
+            // Its name and address must be free for the next attempt.
+            it.terminate()?;
+            return Err(err);
         }
         Ok(it)
     }

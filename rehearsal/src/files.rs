@@ -48,6 +48,14 @@ impl FileSystem {
 }
 
 impl FileSystem {
+    /// Deletes its files.
+    ///
+    /// # Errors
+    /// If the region is gone.
+    pub fn delete(&self) -> anyhow::Result<()> {
+        self.region.discard(self.dir())
+    }
+
     /// Lets it answer nobody any more, who has mounted it included: they wait, as with NFS. Or lets it answer again.
     /// Cables of mount targets, which decide whether it can be mounted anew, are the caller's.
     ///

@@ -8,6 +8,7 @@ use std::thread;
 
 use anyhow::Context;
 
+use crate::accept;
 use crate::region::ask_at;
 use crate::wire::{Ask, Place};
 
@@ -42,15 +43,18 @@ impl Forward {
         let accepting = listener.try_clone().context("copying a listening socket")?;
         let connect = Arc::new(connect);
         thread::spawn(move || {
-            while let Ok((near, _)) = accepting.accept() {
-                let connect = Arc::clone(&connect);
-                thread::spawn(move || {
-                    // A connection that cannot be made is closed, which is all that a client would see anyway.
-                    if let Ok(far) = connect() {
-                        join(&near, &far);
-                    }
-                });
-            }
+            accept::each(
+                || accepting.accept(),
+                |(near, _)| {
+                    let connect = Arc::clone(&connect);
+                    thread::spawn(move || {
+                        // A connection that cannot be made is closed, which is all that a client would see anyway.
+                        if let Ok(far) = connect() {
+                            join(&near, &far);
+                        }
+                    });
+                },
+            );
         });
         Ok(Forward { listener, port })
     }

@@ -10,6 +10,7 @@
 //! # Ok::<(), anyhow::Error>(())
 //! ```
 
+mod accept;
 mod authority;
 mod balancer;
 mod builder;

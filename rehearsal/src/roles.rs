@@ -6,6 +6,7 @@
 use std::process::Command;
 
 use anyhow::Context;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
 use crate::cgroups::Cgroups;
@@ -64,11 +65,22 @@ impl Role {
     }
 }
 
+/// Every connection into a region costs some, and many systems give a program no more than 1024 unless it asks.
+fn open_more_files() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+    {
+        // What there was is enough for most.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
 #[used]
 #[unsafe(link_section = ".init_array")]
 static BEFORE_MAIN: extern "C" fn() = before_main;
 
 extern "C" fn before_main() {
+    open_more_files();
     let Ok(text) = std::env::var(ROLE) else { return };
     // SAFETY: nothing but this function runs yet, so nobody reads the environment meanwhile.
     unsafe { std::env::remove_var(ROLE) };

@@ -78,6 +78,10 @@ pub(crate) enum Ask {
         name: String,
         layer: Option<PathBuf>,
     },
+    /// Deletes a directory of the region's.
+    Discard {
+        dir: PathBuf,
+    },
     /// Runs a command with the three attached descriptors; answered when it started and when it ended.
     Exec {
         place: Place,

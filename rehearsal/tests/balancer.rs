@@ -132,6 +132,20 @@ fn requests_go_to_whoever_is_well_through_every_change() {
     assert!((0..300).any(|_| only_one() || pause()), "the one that is well gets all requests");
 }
 
+#[test]
+fn a_start_of_which_half_failed_can_be_repeated() {
+    let region = Region::start().unwrap();
+    let want = spec(&[]);
+    region.namespace("in-the-way", want.addresses[1]).unwrap();
+    let err = region.balancer(want.clone()).err().unwrap().to_string();
+    assert!(err.contains("is taken by in-the-way"), "{err}");
+    region.remove_namespace("in-the-way").unwrap();
+    let balancer = region.balancer(want).unwrap();
+    let at = region.forward(Place::Internet, SocketAddrV4::new(NODE, 80)).unwrap();
+    assert_eq!(get(&at, "/").0, 503, "a group without targets");
+    balancer.terminate().unwrap();
+}
+
 /// A moment to wait before asking again.
 fn pause() -> bool {
     thread::sleep(Duration::from_millis(100));

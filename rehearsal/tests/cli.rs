@@ -21,9 +21,8 @@ fn lamp(state: &State, words: &str) -> Result<(i32, String), String> {
     Ok((code, String::from_utf8(out).unwrap()))
 }
 
-#[test]
-fn the_cloud_starts_once_answers_and_stops_without_a_trace() {
-    // Images are shared with the other tests; the cloud's own socket and lock are not.
+/// Images are shared with the other tests; the cloud's own socket and lock are not.
+fn own_state() -> (tempfile::TempDir, State) {
     let shared = State::from_env();
     let dir = tempfile::tempdir_in(shared.dir()).unwrap();
     for it in ["images", "packages"] {
@@ -31,6 +30,56 @@ fn the_cloud_starts_once_answers_and_stops_without_a_trace() {
         std::os::unix::fs::symlink(shared.dir().join(it), dir.path().join(it)).unwrap();
     }
     let state = State::at(dir.path());
+    (dir, state)
+}
+
+#[test]
+fn two_starts_at_once_find_the_same_cloud() {
+    let (_dir, state) = own_state();
+    let both = std::thread::scope(|scope| {
+        let start = || scope.spawn(|| lamp(&state, "start --port 0").unwrap());
+        [start(), start()].map(|it| it.join().unwrap())
+    });
+    let last = |text: &str| text.lines().last().unwrap_or_default().to_owned();
+    assert_eq!((both[0].0, both[1].0), (0, 0), "{both:?}");
+    assert_eq!(last(&both[0].1), last(&both[1].1));
+    lamp(&state, "stop").unwrap();
+}
+
+#[test]
+fn the_cloud_knows_where_the_systemd_of_its_user_is() {
+    let (dir, _) = own_state();
+    let own = std::env::current_exe().unwrap();
+    let again = std::process::Command::new(own)
+        .args(["--ignored", "--exact", "a_start_in_an_environment"])
+        .env("LAMP_STATE", dir.path())
+        .env("XDG_RUNTIME_DIR", "/run/user/of-this-test")
+        .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/run/user/of-this-test/bus")
+        .output()
+        .unwrap();
+    assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stdout));
+}
+
+#[test]
+#[ignore = "the test above runs it, in an environment of its own"]
+fn a_start_in_an_environment() {
+    let state = State::from_env();
+    lamp(&state, "start --port 0").unwrap();
+    let dir = state.dir().display().to_string();
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    let all = all.filter_map(|it| std::fs::read(it.path().join("environ")).ok());
+    let all = all.map(|it| String::from_utf8_lossy(&it).into_owned());
+    let cloud = all.into_iter().find(|it| it.contains("\"Cloud\"") && it.contains(&dir)).unwrap();
+    lamp(&state, "stop").unwrap();
+    for key in ["XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"] {
+        let line = format!("{key}={}", std::env::var(key).unwrap());
+        assert!(cloud.split('\0').any(|it| it == line), "{cloud}");
+    }
+}
+
+#[test]
+fn the_cloud_starts_once_answers_and_stops_without_a_trace() {
+    let (dir, state) = own_state();
     let err = lamp(&state, "status").unwrap_err();
     assert!(err.contains("`lamp rehearsal start` starts it"), "{err}");
     assert_eq!(lamp(&state, "stop").unwrap(), (0, "no rehearsal cloud runs\n".to_owned()));

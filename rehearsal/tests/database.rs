@@ -115,3 +115,48 @@ fn an_encrypted_connection_is_demanded_and_a_reboot_keeps_the_rows() {
         "15\n"
     );
 }
+
+#[test]
+fn a_reboot_is_no_failover_and_whoever_dies_comes_back() {
+    let region = Region::start().unwrap();
+    let authority = Authority::new().unwrap();
+    let database = region.database(spec(true), &authority).unwrap();
+    let replica = Ipv4Addr::new(10, 1, 6, 23);
+    database.replica("lab-vpc-rds-rr", REPLICA, replica, &authority).unwrap();
+    let happened = |what: &str| database.events().iter().filter(|it| it.what.starts_with(what)).count();
+    let add = |n: u32| database.sql(&format!("insert into labvpcrds.T values ({n})")).unwrap();
+    let sum = || database.sql("select sum(n) from labvpcrds.T").map(|it| it.trim().to_owned());
+    database.sql("create table labvpcrds.T (n int primary key)").unwrap();
+    add(1);
+    let (primary, standby) = (database.primary(), database.standby().unwrap());
+    database.reboot(false).unwrap();
+    add(2);
+    assert_eq!((database.primary(), database.standby()), (primary, Some(standby)));
+    assert_eq!((sum().unwrap().as_str(), happened("failover")), ("3", 0));
+
+    database.kill_standby().unwrap();
+    wait_for(&database, "there is another standby", || happened("the standby is in step") == 2);
+    add(4);
+    database.kill_primary().unwrap();
+    wait_for(&database, "it has taken over", || database.primary() == standby);
+    assert_eq!(sum().unwrap(), "7");
+    wait_for(&database, "there is a third one", || happened("the standby is in step") == 3);
+
+    // Both at once: there is nobody to take over.
+    database.kill_standby().unwrap();
+    database.kill_primary().unwrap();
+    wait_for(&database, "the primary is back", || sum().is_ok_and(|it| it == "7"));
+    wait_for(&database, "with a standby", || happened("the standby is in step") == 4);
+    assert_eq!((database.primary(), happened("failover begins")), (standby, 1));
+    add(8);
+
+    database.kill_replica("lab-vpc-rds-rr").unwrap();
+    let copied = || database.replica_sql("lab-vpc-rds-rr", "select sum(n) from labvpcrds.T");
+    wait_for(&database, "the replica is back", || copied().is_ok_and(|it| it.trim() == "15"));
+
+    database.terminate().unwrap();
+    database.terminate().unwrap();
+    let left = std::fs::read_dir(region.dir()).unwrap().flatten();
+    let left: Vec<_> = left.filter(|it| it.file_name().to_string_lossy().starts_with("lab-")).collect();
+    assert!(left.is_empty(), "{left:?}");
+}

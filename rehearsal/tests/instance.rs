@@ -70,6 +70,18 @@ fn files_survive_a_reboot_a_power_cut_and_a_power_off() {
 }
 
 #[test]
+fn an_end_that_was_half_done_is_completed() {
+    let region = Region::start().unwrap();
+    let it = region.instance("web1").boot().unwrap();
+    let (dir, address) = (region.dir().join("web1"), it.address());
+    region.remove_namespace("web1").unwrap();
+    it.clone().terminate().unwrap();
+    assert!(!dir.exists());
+    it.terminate().unwrap();
+    region.instance("web1").address(address).boot().unwrap();
+}
+
+#[test]
 fn an_image_of_an_instance_has_what_the_instance_had() {
     let region = Region::start().unwrap();
     let first = region.instance("first").boot().unwrap();
@@ -142,10 +154,15 @@ fn an_instance_reaches_neither_this_machine_nor_the_world() {
     for who in ["self", "1"] {
         let rights = web.sh(&format!("sed -n 's/^CapEff:\\s*//p' /proc/{who}/status")).unwrap();
         let rights = u64::from_str_radix(rights.trim(), 16).unwrap();
-        for (right, bit) in [("sys_module", 16), ("sys_rawio", 17), ("sys_time", 25), ("syslog", 34)] {
+        for (right, bit) in
+            [("sys_module", 16), ("sys_rawio", 17), ("sys_time", 25), ("mknod", 27), ("syslog", 34)]
+        {
             assert_eq!(rights >> bit & 1, 0, "process {who} has {right}");
         }
     }
+    assert!(!web.exec(&["mknod", "/root/disk", "b", "8", "0"]).unwrap().success());
+    let setting = "/proc/sys/kernel/domainname";
+    assert!(!web.exec(&["sh", "-c", &format!("cat {setting} > {setting}")]).unwrap().success());
     let mounts = web.read("/proc/mounts").unwrap();
     for path in ["/proc/sys", "/sys/module", "/sys/kernel"] {
         assert!(mounts.lines().any(|it| it.contains(&format!(" {path} ")) && it.contains(" ro,")), "{path}");

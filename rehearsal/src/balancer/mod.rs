@@ -5,6 +5,7 @@ mod node;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -74,6 +75,8 @@ pub struct Balancer(Arc<Inner>);
 struct Inner {
     nodes: Vec<Node>,
     spec: Mutex<BalancerSpec>,
+    /// Its end has begun.
+    is_over: AtomicBool,
 }
 
 impl Region {
@@ -92,8 +95,16 @@ impl Region {
             let lost = || Err(anyhow::anyhow!("a thread that starts a node broke"));
             all.into_iter().map(|it| it.join().unwrap_or_else(|_| lost())).collect()
         });
-        let nodes = started.into_iter().collect::<anyhow::Result<Vec<Node>>>()?;
-        Ok(Balancer(Arc::new(Inner { nodes, spec: Mutex::new(spec) })))
+        let (nodes, failed): (Vec<_>, Vec<_>) = started.into_iter().partition(Result::is_ok);
+        let nodes: Vec<Node> = nodes.into_iter().flatten().collect();
+        if let Some(Err(err)) = failed.into_iter().next() {
+            // Names and addresses must be free for the next attempt.
+            for number in 1..=spec.addresses.len() {
+                self.clear(&format!("{}-{number}", spec.name))?;
+            }
+            return Err(err);
+        }
+        Ok(Balancer(Arc::new(Inner { nodes, spec: Mutex::new(spec), is_over: AtomicBool::new(false) })))
     }
 }
 
@@ -138,11 +149,17 @@ impl Balancer {
         self.0.nodes.iter().map(|it| it.machine().clone()).collect()
     }
 
-    /// Ends its nodes.
+    /// Whether its end has begun.
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.is_over.load(Ordering::Relaxed)
+    }
+
+    /// Ends its nodes. Can be repeated until it succeeds.
     ///
     /// # Errors
     /// If the region is gone.
     pub fn terminate(self) -> anyhow::Result<()> {
+        self.0.is_over.store(true, Ordering::Relaxed);
         self.0.nodes.iter().try_for_each(|it| it.machine().clone().terminate())
     }
 }

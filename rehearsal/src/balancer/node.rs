@@ -42,6 +42,8 @@ impl Node {
         spec: &BalancerSpec,
     ) -> anyhow::Result<Node> {
         let bare = without_targets(spec);
+        // An attempt that failed may have left one.
+        region.clear(name)?;
         let machine = region
             .instance(name)
             .image(Image::balancer())

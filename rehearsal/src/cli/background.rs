@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -21,6 +21,9 @@ use crate::state::State;
 const START: Duration = Duration::from_secs(20 * 60);
 /// Where AWS's clients look for an emulator.
 const PORT: u16 = 4566;
+/// What the cloud takes from the environment of whoever starts it: its files, and where an ordinary user's systemd is.
+const PASSED_ON: [&str; 5] =
+    ["HOME", "XDG_CACHE_HOME", "LAMP_MOTO", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"];
 const REGION: &str = "ap-northeast-2";
 
 /// How a cloud shall be that has to be started; what is left out does not matter.
@@ -77,25 +80,15 @@ pub fn ensure_running(state: &State, wish: &Wish, tell: &mut dyn FnMut(&str)) ->
             lacks.join("\n  ")
         );
     }
-    let background = Background {
+    let background = || Background {
         state: state.dir().to_owned(),
         port: wish.port.unwrap_or_else(free_port),
         clock: wish.clock.unwrap_or_default().0,
         region: wish.region.clone().unwrap_or_else(|| REGION.to_owned()),
     };
     let log = daemon::log(state)?;
-    let mut command = Role::Cloud(background).command()?;
-    for key in ["HOME", "XDG_CACHE_HOME", "LAMP_MOTO"] {
-        command.envs(std::env::var_os(key).map(|it| (key, it)));
-    }
-    let file = fs::File::create(&log).with_context(|| format!("creating {}", log.display()))?;
-    let mut child = command
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(file.try_clone().context("copying the log")?)
-        .stderr(file)
-        .spawn()
-        .context("starting the rehearsal cloud")?;
+    // One that somebody else is starting is as good.
+    let mut child = if daemon::is_held(state) { None } else { Some(spawn(background(), &log)?) };
     let began = Instant::now();
     let mut told = 0;
     loop {
@@ -103,8 +96,12 @@ pub fn ensure_running(state: &State, wish: &Wish, tell: &mut dyn FnMut(&str)) ->
         if let Some(found) = running(state)? {
             return fits(found, wish);
         }
-        if child.try_wait().context("waiting for the rehearsal cloud")?.is_some() {
-            // Another one may have been quicker.
+        let has_ended = match &mut child {
+            Some(child) => child.try_wait().context("waiting for the rehearsal cloud")?.is_some(),
+            None => true,
+        };
+        // Another one may have been quicker, and will answer when it has started.
+        if has_ended && !daemon::is_held(state) {
             if let Some(found) = running(state)? {
                 return fits(found, wish);
             }
@@ -121,6 +118,25 @@ pub fn ensure_running(state: &State, wish: &Wish, tell: &mut dyn FnMut(&str)) ->
         }
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// Begins a log and the cloud that writes it.
+fn spawn(background: Background, log: &Path) -> anyhow::Result<Child> {
+    let mut command = Role::Cloud(background).command()?;
+    for key in PASSED_ON {
+        command.envs(std::env::var_os(key).map(|it| (key, it)));
+    }
+    // Whoever comes second adds a line; nobody's lines are lost.
+    let file = fs::File::options().create(true).append(true).open(log);
+    let file = file.with_context(|| format!("opening {}", log.display()))?;
+    file.set_len(0).with_context(|| format!("emptying {}", log.display()))?;
+    command
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(file.try_clone().context("copying the log")?)
+        .stderr(file)
+        .spawn()
+        .context("starting the rehearsal cloud")
 }
 
 /// What the cloud that runs says of itself.

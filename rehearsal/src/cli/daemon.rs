@@ -102,6 +102,11 @@ pub(super) fn wait_until_gone(state: &State) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whether a cloud runs, starts or ends.
+pub(super) fn is_held(state: &State) -> bool {
+    lock(state).is_err()
+}
+
 /// Held by the one cloud of this state.
 fn lock(state: &State) -> anyhow::Result<Flock<File>> {
     let path = state.dir().join("cloud.lock");
@@ -115,7 +120,16 @@ impl Background {
     pub(crate) fn run(self) -> anyhow::Result<i32> {
         let _ = nix::unistd::setsid();
         let state = State::at(self.state);
-        let _lock = lock(&state)?;
+        // Whoever only asks whether it is held has it for a moment.
+        let began = Instant::now();
+        let _lock = loop {
+            match lock(&state) {
+                Err(_) if began.elapsed() < Duration::from_secs(1) => {
+                    thread::sleep(Duration::from_millis(20))
+                }
+                other => break other?,
+            }
+        };
         let path = socket(&state);
         let _ = fs::remove_file(&path);
         let options = Options {

@@ -33,6 +33,7 @@ use super::ssm;
 use super::states;
 use super::sync::Sync;
 use super::xml::{Element, Node};
+use crate::accept;
 use crate::region::Region;
 use crate::wire::Place;
 
@@ -93,7 +94,7 @@ impl Door {
         let listener = tokio::net::TcpListener::from_std(listener).context("opening the front door")?;
         let door = Arc::clone(self);
         tokio::spawn(async move {
-            while let Ok((line, _)) = listener.accept().await {
+            while let Some((line, _)) = accept::next(&listener).await {
                 let door = Arc::clone(&door);
                 tokio::spawn(async move {
                     let service = service_fn(move |request| Arc::clone(&door).serve(request));
@@ -349,9 +350,13 @@ impl Door {
                 let failover = call.parameter("ForceFailover") == Some("true");
                 known.reboots.extend(database().map(|it| (it, failover)));
             }
-            ("ec2", "RebootInstances") => {
+            ("ec2", "StartInstances" | "RebootInstances") => {
                 let ids = call.parameters.iter().filter(|it| it.0.starts_with("InstanceId."));
-                known.instance_reboots.extend(ids.map(|it| it.1.clone()));
+                let ids = ids.map(|it| it.1.clone());
+                match call.action.as_str() {
+                    "StartInstances" => known.instance_starts.extend(ids),
+                    _ => known.instance_reboots.extend(ids),
+                }
             }
             ("elasticloadbalancing", "CreateLoadBalancer") => {
                 known.pending_balancers.extend(call.parameter("Name").map(str::to_owned));

@@ -39,7 +39,7 @@ use crate::command::Running as Process;
 use crate::edge::Edge;
 use crate::forward::Forward;
 use crate::image::Image;
-use crate::region::Region;
+use crate::region::{AWS_REGION, Region};
 use crate::state::State;
 use crate::wire::Place;
 use clients::Clients;
@@ -120,6 +120,8 @@ impl Cloud {
             all.into_iter().try_for_each(|it| it.join().unwrap_or_else(|_| bail!("building an image broke")))
         })?;
         let region = Region::start_in(options.state.clone())?;
+        std::fs::write(region.dir().join(AWS_REGION), format!("{}\n", options.region))
+            .context("noting the region's name")?;
         let moto = moto::start(&region, &options.moto)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)

@@ -31,6 +31,8 @@ pub(super) struct Known {
     pub(super) pending_balancers: BTreeSet<String>,
     /// Which databases shall be rebooted, and whether with failover.
     pub(super) reboots: BTreeMap<String, bool>,
+    /// Which instances shall be started, even if they run as far as the control plane knows.
+    pub(super) instance_starts: BTreeSet<String>,
     /// Which instances shall be rebooted.
     pub(super) instance_reboots: BTreeSet<String>,
     pub(super) faults: Vec<Fault>,

@@ -51,6 +51,8 @@ pub(super) struct Running {
     pub(super) stopped: BTreeSet<String>,
     /// NAT gateways and mount targets.
     pub(super) places: BTreeSet<String>,
+    /// File systems that were made here.
+    pub(super) file_systems: BTreeSet<String>,
     pub(super) databases: BTreeMap<String, Database>,
     /// Sources by replica.
     pub(super) replicas: BTreeMap<String, String>,
@@ -95,16 +97,16 @@ impl Sync {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does something on a thread of its own, unless it is being done or has just failed.
+    /// Does something on a thread of its own, unless it is being done or has just failed; says whether it begins.
     pub(super) fn work(
         self: &Arc<Self>,
         what: &str,
         doing: impl FnOnce(&Arc<Sync>) -> anyhow::Result<()> + Send + 'static,
-    ) {
+    ) -> bool {
         let mut running = self.running();
         let failed_just_now = running.problems.get(what).is_some_and(|it| it.0.elapsed() < RETRY);
         if failed_just_now || !running.busy.insert(what.to_owned()) {
-            return;
+            return false;
         }
         drop(running);
         let (it, what) = (Arc::clone(self), what.to_owned());
@@ -117,6 +119,7 @@ impl Sync {
                 Err(err) => drop(running.problems.insert(what, (Instant::now(), format!("{err:#}")))),
             }
         });
+        true
     }
 
     /// One round.
@@ -180,6 +183,7 @@ impl Sync {
         for (id, it) in &picture.mount_targets {
             if !running.places.contains(id) {
                 self.region.file_system(&it.file_system)?.mount_target(id, it.address)?;
+                running.file_systems.insert(it.file_system.clone());
                 changed |= running.places.insert(id.clone());
             }
         }
@@ -189,6 +193,11 @@ impl Sync {
         for id in gone {
             self.region.remove_namespace(&id)?;
             changed |= running.places.remove(&id);
+        }
+        let gone: Vec<String> = running.file_systems.difference(&picture.file_systems).cloned().collect();
+        for id in gone {
+            self.region.file_system(&id)?.delete()?;
+            running.file_systems.remove(&id);
         }
         Ok(changed)
     }
@@ -239,18 +248,26 @@ impl Sync {
         }
     }
 
-    /// Problems of what nobody wants any more are none.
+    /// Problems of what nobody wants any more are none, unless it does not go.
     fn forget_problems(&self, picture: &Picture) {
         let groups = self.shared.lock().scaling.names();
-        self.running().problems.retain(|what, _| {
+        let mut running = self.running();
+        let mut problems = std::mem::take(&mut running.problems);
+        problems.retain(|what, _| {
             let name = what.split('/').nth(1).unwrap_or_default();
             if what.starts_with("scaling/") {
                 return groups.contains(name);
             }
-            picture.machines.contains_key(name)
+            let is_there = running.machines.contains_key(name)
+                || running.databases.contains_key(name)
+                || running.replicas.contains_key(name)
+                || running.balancers.contains_key(name);
+            let goes = what.starts_with("end/") && is_there;
+            goes || picture.machines.contains_key(name)
                 || picture.databases.contains_key(name)
                 || picture.balancers.contains_key(name)
                 || picture.images.contains_key(name)
         });
+        running.problems = problems;
     }
 }

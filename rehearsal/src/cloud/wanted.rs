@@ -14,7 +14,7 @@ const REPLICATION: &str = "internal:replication";
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Addresses {
     pub(super) nat_gateways: BTreeMap<String, Ipv4Addr>,
-    /// The primary's and the standby's, if there is one; a replica's own.
+    /// Where the primary and a standby may be; a replica's own.
     pub(super) databases: BTreeMap<String, Vec<Ipv4Addr>>,
     /// Private and public, one pair per node.
     pub(super) balancers: BTreeMap<String, Vec<(Ipv4Addr, Ipv4Addr)>>,
@@ -55,7 +55,8 @@ impl Addresses {
             it.nat_gateways.extend(own.map(|own| (id.clone(), own)));
         }
         for (name, plan) in &picture.databases {
-            let count = if plan.multi_az && plan.source.is_none() { 2 } else { 1 };
+            // The second one's place is kept: a database may get a standby later, or lose it after a failover.
+            let count = if plan.source.is_none() { 2 } else { 1 };
             let subnets = plan.subnets.iter().take(count).enumerate();
             let own = subnets.filter_map(|(n, subnet)| private(book, &format!("db/{name}/{n}"), subnet));
             it.databases.insert(name.clone(), own.collect());
@@ -112,8 +113,8 @@ pub(super) fn network(picture: &Picture, addresses: &Addresses) -> Network {
     let peers = |protocol| vec![Rule { protocol, peer: Peer::Group(REPLICATION.to_owned()) }];
     let replication = Group {
         id: REPLICATION.to_owned(),
-        ingress: peers(Protocol::Tcp(3306, 3306)),
-        egress: peers(Protocol::Tcp(3306, 3306)),
+        ingress: peers(Protocol::Tcp(1, u16::MAX)),
+        egress: peers(Protocol::Tcp(1, u16::MAX)),
     };
     let groups = picture.groups.iter().cloned().chain([replication]).collect();
     Network { vpcs: picture.vpcs.clone(), subnets: subnets.collect(), groups, ports }

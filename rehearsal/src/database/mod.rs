@@ -29,6 +29,7 @@ pub struct DatabaseSpec {
     pub primary: Ipv4Addr,
     /// In the other zone.
     pub standby: Option<Ipv4Addr>,
+    pub port: u16,
     /// Settings of the server, such as `require_secure_transport`.
     pub parameters: BTreeMap<String, String>,
     /// How long a standby waits before it takes over, beyond what it needs.
@@ -45,6 +46,7 @@ impl Default for DatabaseSpec {
             database: "labvpcrds".into(),
             primary: Ipv4Addr::new(10, 1, 5, 21),
             standby: None,
+            port: 3306,
             parameters: BTreeMap::new(),
             failover_delay: Duration::ZERO,
         }
@@ -67,17 +69,53 @@ struct Inner {
     spec: DatabaseSpec,
     certificate: Certificate,
     state: Mutex<State>,
-    next_id: AtomicU32,
-    plugged_in: Box<dyn Fn() -> anyhow::Result<()> + Send + Sync>,
+    /// Held by whoever changes roles or ends machines; nobody else does meanwhile.
+    turn: Mutex<()>,
+    /// Shared with replicas that were promoted.
+    next_id: Arc<AtomicU32>,
+    plugged_in: Arc<PluggedIn>,
 }
+
+type PluggedIn = dyn Fn() -> anyhow::Result<()> + Send + Sync;
 
 struct State {
     primary: Server,
     standby: Option<Server>,
     replicas: BTreeMap<String, Server>,
+    /// Machines that are not ready to be part of it.
+    growing: Vec<Server>,
+    /// Machines that are part of it no more and whose end did not come yet.
+    leftover: Vec<Server>,
+    /// Where the primary and its standby may be; empty if there shall be no standby.
+    pair: Vec<Ipv4Addr>,
+    password: String,
+    parameters: BTreeMap<String, String>,
     events: Vec<DatabaseEvent>,
-    /// While somebody changes roles, nobody else does.
-    busy: bool,
+    /// It is being taken away.
+    is_over: bool,
+}
+
+impl State {
+    fn new(primary: Server, spec: &DatabaseSpec) -> State {
+        State {
+            primary,
+            standby: None,
+            replicas: BTreeMap::new(),
+            growing: Vec::new(),
+            leftover: Vec::new(),
+            pair: spec.standby.map(|it| vec![spec.primary, it]).unwrap_or_default(),
+            password: spec.password.clone(),
+            parameters: spec.parameters.clone(),
+            events: Vec::new(),
+            is_over: false,
+        }
+    }
+
+    /// Every machine that belongs to it in any way.
+    fn servers(&self) -> Vec<Server> {
+        let others = self.standby.iter().chain(&self.growing).chain(&self.leftover);
+        self.replicas.values().chain(others).chain([&self.primary]).cloned().collect()
+    }
 }
 
 impl Region {
@@ -97,18 +135,15 @@ impl Region {
         plugged_in: impl Fn() -> anyhow::Result<()> + Send + Sync + 'static,
     ) -> anyhow::Result<Database> {
         let certificate = authority.sign(&[&spec.endpoint, &format!("{}.replicas.internal", spec.name)])?;
-        let primary = Server::start(self, &spec, &certificate, 1, spec.primary)?;
-        let state =
-            State { primary, standby: None, replicas: BTreeMap::new(), events: Vec::new(), busy: false };
-        let region = self.clone();
-        let next_id = AtomicU32::new(2);
+        let primary = Server::create(self, &spec, &certificate, 1, spec.primary)?;
         let it = Database(Arc::new(Inner {
-            region,
+            region: self.clone(),
+            state: Mutex::new(State::new(primary, &spec)),
             spec,
             certificate,
-            state: Mutex::new(state),
-            next_id,
-            plugged_in: Box::new(plugged_in),
+            turn: Mutex::default(),
+            next_id: Arc::new(AtomicU32::new(2)),
+            plugged_in: Arc::new(plugged_in),
         }));
         match it.establish() {
             Ok(()) => {
@@ -128,6 +163,7 @@ impl Database {
     fn establish(&self) -> anyhow::Result<()> {
         let spec = &self.0.spec;
         let primary = self.state().primary.clone();
+        primary.boot()?;
         primary.found(spec)?;
         (self.0.plugged_in)()?;
         self.0.region.name(&spec.endpoint, &[spec.primary])?;
@@ -137,6 +173,17 @@ impl Database {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.0.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it shall be by now.
+    fn spec(&self) -> DatabaseSpec {
+        let state = self.state();
+        let (password, parameters) = (state.password.clone(), state.parameters.clone());
+        DatabaseSpec { password, parameters, ..self.0.spec.clone() }
     }
 
     fn note(&self, what: &str) {
@@ -172,8 +219,7 @@ impl Database {
     /// # Errors
     /// If there is no such replica, or the server refuses it.
     pub fn replica_sql(&self, replica: &str, sql: &str) -> anyhow::Result<String> {
-        let server = self.state().replicas.get(replica).cloned();
-        server.with_context(|| format!("{} has no replica {replica}", self.0.spec.name))?.sql(sql)
+        self.of_replica(replica)?.sql(sql)
     }
 
     /// Adds a replica that follows the endpoint, wherever it leads, and has a name of its own.
@@ -187,21 +233,56 @@ impl Database {
         address: Ipv4Addr,
         authority: &Authority,
     ) -> anyhow::Result<()> {
-        let id = self.0.next_id.fetch_add(1, Ordering::Relaxed);
-        let spec = DatabaseSpec { name: name.to_owned(), ..self.0.spec.clone() };
-        let server = Server::start(&self.0.region, &spec, &authority.sign(&[endpoint])?, id, address)?;
+        let spec = DatabaseSpec { name: name.to_owned(), ..self.spec() };
         let upstream = self.state().primary.clone();
-        let followed = (self.0.plugged_in)()
-            .and_then(|()| server.follow(&self.0.spec.endpoint, false))
-            .and_then(|()| server.catch_up_with(&upstream))
-            .and_then(|()| self.0.region.name(endpoint, &[address]));
-        if let Err(err) = followed {
-            server.remove()?;
-            return Err(err);
-        }
-        self.state().replicas.insert(name.to_owned(), server);
+        let follow = |server: &Server| {
+            server.follow(&self.0.spec.endpoint, spec.port, false)?;
+            server.catch_up_with(&upstream)?;
+            self.0.region.name(endpoint, &[address])
+        };
+        let join = |state: &mut State, server| drop(state.replicas.insert(name.to_owned(), server));
+        self.grow(&spec, &authority.sign(&[endpoint])?, address, follow, join)?;
         self.note(&format!("replica {name} is available"));
         Ok(())
+    }
+
+    /// A new machine, which joins when it is ready, or goes again.
+    fn grow(
+        &self,
+        spec: &DatabaseSpec,
+        certificate: &Certificate,
+        address: Ipv4Addr,
+        get_ready: impl FnOnce(&Server) -> anyhow::Result<()>,
+        join: impl FnOnce(&mut State, Server),
+    ) -> anyhow::Result<()> {
+        let id = self.0.next_id.fetch_add(1, Ordering::Relaxed);
+        let server = Server::create(&self.0.region, spec, certificate, id, address)?;
+        self.state().growing.push(server.clone());
+        let ready = server.boot().and_then(|()| (self.0.plugged_in)()).and_then(|()| get_ready(&server));
+        let mut state = self.state();
+        state.growing.retain(|it| it.name() != server.name());
+        if ready.is_ok() && !state.is_over {
+            join(&mut state, server);
+            return Ok(());
+        }
+        drop(state);
+        self.discard(server);
+        ready.and_then(|()| bail!("{} is being deleted", self.0.spec.name))
+    }
+
+    /// Ends a machine that is part of it no more. If that fails, it is tried again until it is gone.
+    fn discard(&self, server: Server) {
+        self.state().leftover.push(server);
+        self.clear();
+    }
+
+    fn clear(&self) {
+        let all = self.state().leftover.clone();
+        for it in all {
+            if it.remove().is_ok() {
+                self.state().leftover.retain(|other| other.name() != it.name());
+            }
+        }
     }
 
     /// Makes a replica a database of its own, which follows nobody and takes rows.
@@ -209,35 +290,34 @@ impl Database {
     /// # Errors
     /// If there is no such replica, or it does not get through what it was sent.
     pub(crate) fn promote_replica(&self, name: &str, endpoint: &str) -> anyhow::Result<Database> {
-        let server = self.state().replicas.remove(name);
-        let server = server.with_context(|| format!("{} has no replica {name}", self.0.spec.name))?;
-        if let Err(err) = server.promote() {
-            self.state().replicas.insert(name.to_owned(), server);
-            return Err(err);
-        }
+        let _turn = self.turn();
+        let server = self.of_replica(name)?;
+        server.promote()?;
+        self.state().replicas.remove(name);
         self.note(&format!("replica {name} was promoted"));
         let spec = DatabaseSpec {
             name: name.to_owned(),
             endpoint: endpoint.to_owned(),
             primary: server.address(),
             standby: None,
-            ..self.0.spec.clone()
+            ..self.spec()
         };
-        let state = State {
-            primary: server,
-            standby: None,
-            replicas: BTreeMap::new(),
-            events: Vec::new(),
-            busy: false,
-        };
-        Ok(Database(Arc::new(Inner {
+        let own = Database(Arc::new(Inner {
             region: self.0.region.clone(),
+            state: Mutex::new(State::new(server, &spec)),
             spec,
             certificate: self.0.certificate.clone(),
-            state: Mutex::new(state),
-            next_id: AtomicU32::new(2),
-            plugged_in: Box::new(|| Ok(())),
-        })))
+            turn: Mutex::default(),
+            next_id: Arc::clone(&self.0.next_id),
+            plugged_in: Arc::clone(&self.0.plugged_in),
+        }));
+        watch::start(&own.0);
+        Ok(own)
+    }
+
+    fn of_replica(&self, name: &str) -> anyhow::Result<Server> {
+        let server = self.state().replicas.get(name).cloned();
+        server.with_context(|| format!("{} has no replica {name}", self.0.spec.name))
     }
 
     /// Cuts a replica's power.
@@ -245,8 +325,27 @@ impl Database {
     /// # Errors
     /// If there is no such replica.
     pub fn kill_replica(&self, name: &str) -> anyhow::Result<()> {
-        let server = self.state().replicas.get(name).cloned();
-        server.with_context(|| format!("{} has no replica {name}", self.0.spec.name))?.kill()
+        self.of_replica(name)?.kill()
+    }
+
+    /// Cuts the standby's power.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn kill_standby(&self) -> anyhow::Result<()> {
+        let server = self.state().standby.clone();
+        server.with_context(|| format!("{} has no standby", self.0.spec.name))?.kill()
+    }
+
+    /// Reboots a replica.
+    ///
+    /// # Errors
+    /// If there is no such replica.
+    pub fn reboot_replica(&self, name: &str) -> anyhow::Result<()> {
+        let _turn = self.turn();
+        self.of_replica(name)?.reboot(false)?;
+        self.note(&format!("replica {name} was rebooted"));
+        Ok(())
     }
 
     /// What was written to a file of the primary from there on, whole lines, and how long the file is.
@@ -260,26 +359,70 @@ impl Database {
     /// # Errors
     /// If the region is gone.
     pub fn remove_replica(&self, name: &str) -> anyhow::Result<()> {
-        let server = self.state().replicas.remove(name);
-        server.map_or(Ok(()), |it| it.remove())
+        let _turn = self.turn();
+        let server = self.state().replicas.get(name).cloned();
+        server.map_or(Ok(()), |it| it.remove())?;
+        self.state().replicas.remove(name);
+        Ok(())
     }
 
-    /// Ends all its machines; their rows are gone.
+    /// Ends all its machines; their rows are gone. Can be repeated until it succeeds.
     ///
     /// # Errors
     /// If the region is gone.
     pub fn terminate(&self) -> anyhow::Result<()> {
-        let (servers, endpoint) = {
-            let mut state = self.state();
-            // Nobody shall fail over what is being taken away.
-            state.busy = true;
-            let replicas = std::mem::take(&mut state.replicas).into_values();
-            let standby = state.standby.take();
-            let servers: Vec<Server> = replicas.chain(standby).chain([state.primary.clone()]).collect();
-            (servers, self.0.spec.endpoint.clone())
-        };
-        self.0.region.name(&endpoint, &[])?;
+        // Nobody shall fail over what is being taken away.
+        self.state().is_over = true;
+        let _turn = self.turn();
+        self.0.region.name(&self.0.spec.endpoint, &[])?;
+        let servers = self.state().servers();
         servers.iter().try_for_each(Server::remove)
+    }
+
+    /// Whether its end has begun.
+    pub(crate) fn is_over(&self) -> bool {
+        self.state().is_over
+    }
+
+    /// Where the primary and its standby may be from now on; empty if there shall be no standby. What is missing
+    /// follows, what is too much goes.
+    pub(crate) fn have_pair(&self, pair: Vec<Ipv4Addr>) {
+        self.state().pair = pair;
+    }
+
+    /// The password of its user.
+    pub(crate) fn password(&self) -> String {
+        self.state().password.clone()
+    }
+
+    /// Gives its user another password; whoever copies it learns that, too.
+    pub(crate) fn change_password(&self, password: &str) -> anyhow::Result<()> {
+        let _turn = self.turn();
+        let primary = self.state().primary.clone();
+        primary.change_password(&self.0.spec.user, password)?;
+        password.clone_into(&mut self.state().password);
+        self.note("the password was changed");
+        Ok(())
+    }
+
+    /// The settings of its servers.
+    pub(crate) fn parameters(&self) -> BTreeMap<String, String> {
+        self.state().parameters.clone()
+    }
+
+    /// Gives all its servers other settings, at once and for every later start.
+    pub(crate) fn configure(&self, parameters: BTreeMap<String, String>) -> anyhow::Result<()> {
+        let _turn = self.turn();
+        let before = self.spec();
+        let after = DatabaseSpec { parameters, ..before.clone() };
+        let servers: Vec<Server> = {
+            let state = self.state();
+            state.replicas.values().chain(&state.standby).chain([&state.primary]).cloned().collect()
+        };
+        servers.iter().try_for_each(|it| it.configure(&before, &after))?;
+        self.state().parameters = after.parameters;
+        self.note("the settings were changed");
+        Ok(())
     }
 
     /// Cuts the primary's power. If there is a standby, it notices by itself.
@@ -297,39 +440,31 @@ impl Database {
     /// # Errors
     /// If there is no standby to fail over to.
     pub fn reboot(&self, failover: bool) -> anyhow::Result<()> {
+        let _turn = self.turn();
         if failover {
             return self.fail_over("reboot with failover was asked for");
         }
         let server = self.state().primary.clone();
-        server.reboot()?;
+        server.reboot(true)?;
         self.note("the primary was rebooted");
         Ok(())
     }
 
-    /// Makes the standby the primary and moves the endpoint's name.
+    /// Makes the standby the primary and moves the endpoint's name. Whose turn it is does that.
     fn fail_over(&self, why: &str) -> anyhow::Result<()> {
         let (old, new) = {
-            let mut state = self.state();
-            if state.busy {
-                bail!("{} is failing over already", self.0.spec.name);
-            }
-            let Some(new) = state.standby.take() else { bail!("{} has no standby", self.0.spec.name) };
-            state.busy = true;
+            let state = self.state();
+            let Some(new) = state.standby.clone() else { bail!("{} has no standby", self.0.spec.name) };
             (state.primary.clone(), new)
         };
+        if !new.answers(&self.0.region) {
+            bail!("the standby of {} does not answer", self.0.spec.name);
+        }
         self.note(&format!("failover begins: {why}"));
-        let done = self.take_over(&old, &new);
-        self.state().busy = false;
-        done?;
+        self.take_over(&old, &new)?;
         self.note("failover completed");
-        // Whatever the old primary wrote that nobody acknowledged must go with it: it comes back empty.
-        old.remove()?;
-        let it = self.clone();
-        std::thread::spawn(move || {
-            if let Err(err) = it.seed_standby(old.address()) {
-                it.note(&format!("no new standby: {err:#}"));
-            }
-        });
+        // Whatever the old primary wrote that nobody acknowledged must go with it: a standby from nothing takes its place.
+        self.discard(old);
         Ok(())
     }
 
@@ -338,24 +473,22 @@ impl Database {
         old.kill()?;
         std::thread::sleep(self.0.spec.failover_delay);
         new.promote()?;
-        self.0.region.name(&self.0.spec.endpoint, &[new.address()])?;
-        self.state().primary = new.clone();
-        Ok(())
+        {
+            let mut state = self.state();
+            (state.primary, state.standby) = (new.clone(), None);
+        }
+        self.0.region.name(&self.0.spec.endpoint, &[new.address()])
     }
 
     /// A standby from nothing, up to date when it counts.
     fn seed_standby(&self, address: Ipv4Addr) -> anyhow::Result<()> {
-        let id = self.0.next_id.fetch_add(1, Ordering::Relaxed);
-        let server = Server::start(&self.0.region, &self.0.spec, &self.0.certificate, id, address)?;
-        let primary = self.state().primary.clone();
-        let followed = (self.0.plugged_in)()
-            .and_then(|()| server.follow(&primary.address().to_string(), true))
-            .and_then(|()| server.catch_up_with(&primary));
-        if let Err(err) = followed {
-            server.remove()?;
-            return Err(err);
-        }
-        self.state().standby = Some(server);
+        let (spec, primary) = (self.spec(), self.state().primary.clone());
+        let follow = |server: &Server| {
+            server.follow(&primary.address().to_string(), spec.port, true)?;
+            server.catch_up_with(&primary)
+        };
+        let join = |state: &mut State, server| state.standby = Some(server);
+        self.grow(&spec, &self.0.certificate, address, follow, join)?;
         self.note("the standby is in step");
         Ok(())
     }

@@ -11,6 +11,7 @@ use crate::authority::Certificate;
 use crate::image::Image;
 use crate::instance::Instance;
 use crate::region::Region;
+use crate::wire::Phase;
 
 /// Replication's own account; nothing outside of the region can reach it.
 const REPLICATION: &str = "replication";
@@ -19,14 +20,18 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Debian's start script checks tables, which would write what the primary never wrote.
 const START: &str = "[Service]\nExecStartPost=\n";
 
+const SETTINGS: &str = "/etc/mysql/mariadb.conf.d/99-lamp.cnf";
+
 #[derive(Clone)]
 pub(super) struct Server {
     machine: Instance,
+    id: u32,
+    port: u16,
 }
 
 impl Server {
-    /// Boots a machine whose MariaDB is empty and closed to writers from outside.
-    pub(super) fn start(
+    /// A machine whose MariaDB will be empty and closed to writers from outside.
+    pub(super) fn create(
         region: &Region,
         spec: &DatabaseSpec,
         certificate: &Certificate,
@@ -35,24 +40,33 @@ impl Server {
     ) -> anyhow::Result<Server> {
         let dir = "/etc/mysql/tls";
         let pem = format!("{}{}", certificate.key, certificate.certificate);
+        let name = format!("{}-{id}", spec.name);
+        // An attempt that failed may have left one.
+        region.clear(&name)?;
         let machine = region
-            .instance(&format!("{}-{id}", spec.name))
+            .instance(&name)
             .image(Image::mariadb())
             .address(address)
-            .file("/etc/mysql/mariadb.conf.d/99-lamp.cnf", settings(spec, id), 0o644)
+            .file(SETTINGS, settings(spec, id), 0o644)
             .file("/etc/systemd/system/mariadb.service.d/lamp.conf", START, 0o644)
             // Not a secret to anybody who is on this machine: it is the database's.
             .file(&format!("{dir}/server.pem"), pem, 0o644)
             .create()?;
-        let server = Server { machine };
-        match server.machine.start().and_then(|()| server.machine.wait_until_running()) {
-            Ok(()) => Ok(server),
-            Err(err) => {
-                // Its name and address must be free for the next attempt.
-                server.remove()?;
-                Err(err)
-            }
-        }
+        Ok(Server { machine, id, port: spec.port })
+    }
+
+    pub(super) fn boot(&self) -> anyhow::Result<()> {
+        self.machine.start()?;
+        self.machine.wait_until_running()
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.machine.name()
+    }
+
+    /// Whether its machine has power.
+    pub(super) fn is_on(&self) -> bool {
+        self.machine.phase().is_ok_and(|it| it == Phase::Running)
     }
 
     pub(super) fn address(&self) -> Ipv4Addr {
@@ -61,7 +75,7 @@ impl Server {
 
     /// Whether it still answers with a greeting, as a client would see it.
     pub(super) fn answers(&self, region: &Region) -> bool {
-        let at = std::net::SocketAddrV4::new(self.address(), 3306);
+        let at = std::net::SocketAddrV4::new(self.address(), self.port);
         let Ok(mut line) = region.dial(self.machine.name(), at) else { return false };
         let _ = line.set_read_timeout(Some(Duration::from_secs(1)));
         std::io::Read::read(&mut line, &mut [0; 64]).is_ok_and(|it| it > 0)
@@ -102,11 +116,11 @@ impl Server {
     }
 
     /// Copies everything that an upstream has written and will write.
-    pub(super) fn follow(&self, upstream: &str, in_step: bool) -> anyhow::Result<()> {
+    pub(super) fn follow(&self, upstream: &str, port: u16, in_step: bool) -> anyhow::Result<()> {
         let in_step = i32::from(in_step);
         self.sql(&format!(
             "SET GLOBAL rpl_semi_sync_slave_enabled = {in_step};
-             CHANGE MASTER TO MASTER_HOST = {}, MASTER_USER = '{REPLICATION}', MASTER_PASSWORD = '{REPLICATION}',
+             CHANGE MASTER TO MASTER_HOST = {}, MASTER_PORT = {port}, MASTER_USER = '{REPLICATION}', MASTER_PASSWORD = '{REPLICATION}',
                 MASTER_USE_GTID = slave_pos, MASTER_CONNECT_RETRY = 1, MASTER_SSL = 1;
              START SLAVE;",
             quoted(upstream)
@@ -165,9 +179,37 @@ impl Server {
         self.machine.kill()
     }
 
-    pub(super) fn reboot(&self) -> anyhow::Result<()> {
+    pub(super) fn reboot(&self, is_primary: bool) -> anyhow::Result<()> {
         self.machine.reboot()?;
-        self.sql("SET GLOBAL read_only = 0").map(drop)
+        self.open(is_primary)
+    }
+
+    /// Boots it again after its power was cut.
+    pub(super) fn revive(&self, is_primary: bool) -> anyhow::Result<()> {
+        self.boot()?;
+        self.open(is_primary)
+    }
+
+    /// Only a primary takes rows.
+    fn open(&self, is_primary: bool) -> anyhow::Result<()> {
+        if is_primary { self.sql("SET GLOBAL read_only = 0").map(drop) } else { Ok(()) }
+    }
+
+    pub(super) fn change_password(&self, user: &str, password: &str) -> anyhow::Result<()> {
+        self.sql(&format!("ALTER USER {}@'%' IDENTIFIED BY {}", quoted(user), quoted(password))).map(drop)
+    }
+
+    /// Changes settings that can change while it runs, which are all that a parameter group has here.
+    pub(super) fn configure(&self, before: &DatabaseSpec, after: &DatabaseSpec) -> anyhow::Result<()> {
+        let gone = before.parameters.keys().filter(|it| !after.parameters.contains_key(*it));
+        let gone = gone.map(|name| format!("SET GLOBAL {name} = DEFAULT;"));
+        let new = after.parameters.iter().map(|(name, value)| match value.parse::<u64>() {
+            Ok(number) => format!("SET GLOBAL {name} = {number};"),
+            Err(_) => format!("SET GLOBAL {name} = {};", quoted(value)),
+        });
+        // What it refuses now would keep it from starting later.
+        self.sql(&gone.chain(new).collect::<String>())?;
+        self.machine.put(SETTINGS, settings(after, self.id).as_bytes(), 0o644)
     }
 
     pub(super) fn remove(&self) -> anyhow::Result<()> {
@@ -181,6 +223,7 @@ fn settings(spec: &DatabaseSpec, id: u32) -> String {
         "[mariadbd]\n\
          bind-address = 0.0.0.0\n\
          server-id = {id}\n\
+         port = {}\n\
          log-bin = bin\n\
          log-slave-updates\n\
          relay-log = relay\n\
@@ -206,7 +249,8 @@ fn settings(spec: &DatabaseSpec, id: u32) -> String {
          ssl-cert = /etc/mysql/tls/server.pem\n\
          ssl-key = /etc/mysql/tls/server.pem\n\
          slow-query-log-file = /var/lib/mysql/slow.log\n\
-         general-log-file = /var/lib/mysql/general.log\n"
+         general-log-file = /var/lib/mysql/general.log\n",
+        spec.port
     );
     for (name, value) in &spec.parameters {
         let _ = writeln!(text, "{name} = {value}");

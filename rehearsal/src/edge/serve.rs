@@ -83,7 +83,7 @@ impl Edge {
         let listener = tokio::net::TcpListener::from_std(listener).context("opening the edge")?;
         let edge = Arc::clone(self);
         tokio::spawn(async move {
-            while let Ok((stream, peer)) = listener.accept().await {
+            while let Some((stream, peer)) = crate::accept::next(&listener).await {
                 let (edge, host, begun) = (Arc::clone(&edge), host.clone(), begin(stream));
                 tokio::spawn(async move {
                     let Some((stream, is_encrypted)) = begun.await else { return };

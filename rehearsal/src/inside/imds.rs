@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use jiff::Timestamp;
 
+use crate::accept;
 use crate::metadata::Metadata;
 
 /// An instance's network and address, which only together are nobody else's.
@@ -62,17 +64,22 @@ impl Imds {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).broken = broken;
     }
 
-    /// Answers for a network in the calling thread's network namespace, for ever.
-    pub(super) fn serve(&self, vpc: &str) -> anyhow::Result<()> {
+    /// Answers for a network in the calling thread's network namespace, until this socket is shut down.
+    pub(super) fn serve(&self, vpc: &str) -> anyhow::Result<OwnedFd> {
         let listener = TcpListener::bind((ADDRESS, 80)).context("listening for metadata questions")?;
+        let door = listener.try_clone().context("copying a socket")?;
         let (known, vpc) = (self.clone(), vpc.to_owned());
         thread::spawn(move || {
-            while let Ok((line, SocketAddr::V4(from))) = listener.accept() {
-                let (known, caller) = (known.clone(), (vpc.clone(), *from.ip()));
-                thread::spawn(move || known.converse(line, &caller));
-            }
+            accept::each(
+                || listener.accept(),
+                |(line, from)| {
+                    let SocketAddr::V4(from) = from else { return };
+                    let (known, caller) = (known.clone(), (vpc.clone(), *from.ip()));
+                    thread::spawn(move || known.converse(line, &caller));
+                },
+            );
         });
-        Ok(())
+        Ok(door.into())
     }
 
     fn converse(&self, line: TcpStream, from: &Caller) -> anyhow::Result<()> {

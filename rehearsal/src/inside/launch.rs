@@ -33,6 +33,8 @@ pub(crate) struct Launch {
     pub(crate) console: PathBuf,
     /// Where the region's file systems lie.
     pub(crate) files: PathBuf,
+    /// A file that says which of AWS's regions is played, if one is.
+    pub(crate) aws_region: PathBuf,
     pub(crate) rootless: bool,
 }
 

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
+
+use crate::accept;
 
 /// What names resolve to; shared by everybody who may change it.
 #[derive(Clone, Default)]
@@ -49,40 +52,47 @@ impl Names {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).broken
     }
 
-    /// Answers at an address of the calling thread's network namespace, for ever.
-    pub(crate) fn serve(&self, at: Ipv4Addr) -> anyhow::Result<()> {
+    /// Answers at an address of the calling thread's network namespace, until these sockets are shut down.
+    pub(crate) fn serve(&self, at: Ipv4Addr) -> anyhow::Result<[OwnedFd; 2]> {
         let at = SocketAddrV4::new(at, 53);
         let udp = UdpSocket::bind(at).context("listening for DNS questions")?;
         let tcp = TcpListener::bind(at).context("listening for DNS questions")?;
+        let doors = [udp.try_clone().map(OwnedFd::from), tcp.try_clone().map(OwnedFd::from)];
+        let [udp_door, tcp_door] = doors.map(|it| it.context("copying a socket"));
         let names = self.clone();
         thread::spawn(move || {
-            let mut question = [0; 1500];
-            loop {
-                let Ok((length, from)) = udp.recv_from(&mut question) else { continue };
+            let ask = || {
+                let mut question = [0; 1500];
+                udp.recv_from(&mut question).map(|(length, from)| (question, length, from))
+            };
+            accept::each(ask, |(question, length, from)| {
                 if let Some(answer) = names.answer(&question[..length]) {
                     let _ = udp.send_to(&answer, from);
                 }
-            }
+            });
         });
         let names = self.clone();
         thread::spawn(move || {
-            for mut line in tcp.incoming().flatten() {
-                let _ = line.set_read_timeout(Some(Duration::from_secs(2)));
-                let mut length = [0; 2];
-                if line.read_exact(&mut length).is_err() {
-                    continue;
-                }
-                let mut question = vec![0; usize::from(u16::from_be_bytes(length))];
-                if line.read_exact(&mut question).is_err() {
-                    continue;
-                }
-                if let Some(answer) = names.answer(&question) {
-                    let length = u16::try_from(answer.len()).unwrap_or_default().to_be_bytes();
-                    let _ = line.write_all(&[&length[..], &answer].concat());
-                }
-            }
+            accept::each(
+                || tcp.accept(),
+                |(mut line, _)| {
+                    let _ = line.set_read_timeout(Some(Duration::from_secs(2)));
+                    let mut length = [0; 2];
+                    if line.read_exact(&mut length).is_err() {
+                        return;
+                    }
+                    let mut question = vec![0; usize::from(u16::from_be_bytes(length))];
+                    if line.read_exact(&mut question).is_err() {
+                        return;
+                    }
+                    if let Some(answer) = names.answer(&question) {
+                        let length = u16::try_from(answer.len()).unwrap_or_default().to_be_bytes();
+                        let _ = line.write_all(&[&length[..], &answer].concat());
+                    }
+                },
+            );
         });
-        Ok(())
+        Ok([udp_door?, tcp_door?])
     }
 
     /// `None` for what is no question.

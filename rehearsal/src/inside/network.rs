@@ -47,6 +47,9 @@ pub(super) fn remove(name: &str) {
 
 /// Takes the cable away, even if somebody still holds the namespace at its other end.
 pub(super) fn unplug(number: u32) -> anyhow::Result<()> {
+    if nix::net::if_::if_nametoindex(port(number).as_str()).is_err() {
+        return Ok(());
+    }
     ip(&format!("link del {}\n", port(number)))
 }
 

@@ -53,7 +53,7 @@ impl Places {
     /// With the region's own network.
     pub(super) fn new(names: &Names, imds: &Imds) -> anyhow::Result<Places> {
         super::router::make_internet()?;
-        let own = Router::own()?;
+        let mut own = Router::own()?;
         own.serve("", OWN_BLOCK, names, imds)?;
         let routers = BTreeMap::from([(String::new(), own)]);
         let known = Mutex::new(Known { routers, next_router: 1, ..Known::default() });
@@ -114,7 +114,8 @@ impl Places {
         for vpc in vpcs {
             self.prepare(&mut known, &vpc)?;
         }
-        known.apply()
+        known.apply()?;
+        known.forget()
     }
 
     /// Makes a network's router unless there is one.
@@ -123,7 +124,7 @@ impl Places {
             return Ok(());
         }
         let block = known.plan.block(vpc).with_context(|| format!("the plan has no network {vpc}"))?;
-        let router = Router::create(vpc, block, known.next_router)?;
+        let mut router = Router::create(vpc, block, known.next_router)?;
         router.serve(vpc, block, &self.names, &self.imds)?;
         known.next_router += 1;
         known.routers.insert(vpc.to_owned(), router);
@@ -142,6 +143,16 @@ impl Known {
         }
         let usual = Ipv4Net::new(address, USUAL_PREFIX).context("taking a subnet for granted")?;
         Ok((String::new(), usual.trunc()))
+    }
+
+    /// Ends the routers of networks that are gone.
+    fn forget(&mut self) -> anyhow::Result<()> {
+        let is_gone = |vpc: &String| {
+            let is_used = self.cables.values().any(|it| it.vpc == *vpc);
+            !vpc.is_empty() && !is_used && self.plan.block(vpc).is_none()
+        };
+        let gone: Vec<String> = self.routers.keys().filter(|it| is_gone(it)).cloned().collect();
+        gone.iter().filter_map(|it| Some((it, self.routers.remove(it)?))).try_for_each(|it| it.1.close(it.0))
     }
 
     fn apply(&mut self) -> anyhow::Result<()> {

@@ -4,12 +4,14 @@ use anyhow::bail;
 use nix::errno::Errno;
 use nix::libc;
 
-/// Capabilities by number. Without them no program of an instance sets this machine's clock or loads a driver.
-const FORBIDDEN: [(&str, i32); 9] = [
+/// Capabilities by number. Without them no program of an instance sets this machine's clock, loads a
+/// driver or opens its disks.
+const FORBIDDEN: [(&str, i32); 10] = [
     ("sys_module", 16),
     ("sys_rawio", 17),
     ("sys_pacct", 20),
     ("sys_time", 25),
+    ("mknod", 27),
     ("mac_override", 32),
     ("mac_admin", 33),
     ("syslog", 34),

@@ -32,6 +32,10 @@ pub(super) fn enter(it: &Launch) -> anyhow::Result<()> {
     let files = root.join("run/lamp/efs");
     make_dir(&files)?;
     bind(&it.files, &files)?;
+    // It also asks which of AWS's regions this is.
+    if it.aws_region.exists() {
+        fs::copy(&it.aws_region, root.join("run/lamp/region")).context("telling the instance its region")?;
+    }
     protect_proc(root)?;
     pivot(root)
 }

@@ -1,11 +1,13 @@
 //! The router of one virtual private cloud, and the internet that all of them share.
 
 use std::net::Ipv4Addr;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Context;
 use ipnet::Ipv4Net;
+use nix::sys::socket::{Shutdown, shutdown};
 
 use super::imds::Imds;
 use super::names::Names;
@@ -40,6 +42,12 @@ pub(super) struct Router {
     /// What was applied last, so that the next time can take it back, or has nothing to do.
     rules: Vec<String>,
     applied: Option<(Network, Cables)>,
+    /// Where names and metadata are asked for.
+    doors: Vec<OwnedFd>,
+}
+
+fn router_name(vpc: &str) -> String {
+    format!("router-{vpc}")
 }
 
 /// A namespace that stands for the internet.
@@ -54,7 +62,14 @@ pub(super) fn make_internet() -> anyhow::Result<()> {
 impl Router {
     /// The region's own: everything leads out and nothing is filtered, until there is a plan.
     pub(super) fn own() -> anyhow::Result<Router> {
-        let it = Router { number: 0, path: None, generation: 0, rules: Vec::new(), applied: None };
+        let it = Router {
+            number: 0,
+            path: None,
+            generation: 0,
+            rules: Vec::new(),
+            applied: None,
+            doors: Vec::new(),
+        };
         it.prepare(OWN_BLOCK)?;
         let (outside, inside) = it.link();
         network::ip(&format!("route add default via {outside} dev gateway\n"))?;
@@ -66,8 +81,15 @@ impl Router {
 
     /// One more; the number tells it from the others.
     pub(super) fn create(vpc: &str, block: Ipv4Net, number: u32) -> anyhow::Result<Router> {
-        let path = network::make(&format!("router-{vpc}"))?;
-        let it = Router { number, path: Some(path), generation: 0, rules: Vec::new(), applied: None };
+        let path = network::make(&router_name(vpc))?;
+        let it = Router {
+            number,
+            path: Some(path),
+            generation: 0,
+            rules: Vec::new(),
+            applied: None,
+            doors: Vec::new(),
+        };
         it.within(|| it.prepare(block)).with_context(|| format!("making the router of {vpc}"))?;
         Ok(it)
     }
@@ -83,12 +105,32 @@ impl Router {
         }
     }
 
-    /// Answers what every instance asks. For ever: a network that is gone has nobody left who could ask.
-    pub(super) fn serve(&self, vpc: &str, block: Ipv4Net, names: &Names, imds: &Imds) -> anyhow::Result<()> {
-        self.within(|| {
-            names.serve(RESOLVER)?;
-            names.serve(network::nth(block, 2))?;
-            imds.serve(vpc)
+    /// Answers what every instance asks.
+    pub(super) fn serve(
+        &mut self,
+        vpc: &str,
+        block: Ipv4Net,
+        names: &Names,
+        imds: &Imds,
+    ) -> anyhow::Result<()> {
+        self.doors = self.within(|| {
+            let mut doors = vec![imds.serve(vpc)?];
+            doors.extend(names.serve(RESOLVER)?);
+            doors.extend(names.serve(network::nth(block, 2))?);
+            Ok(doors)
+        })?;
+        Ok(())
+    }
+
+    /// Ends with all that answers there.
+    pub(super) fn close(self, vpc: &str) -> anyhow::Result<()> {
+        for door in &self.doors {
+            // One for datagrams has no other side, and says so; whoever waits there wakes up all the same.
+            let _ = shutdown(door.as_raw_fd(), Shutdown::Both);
+        }
+        network::remove(&router_name(vpc));
+        super::within(&network::path(INTERNET), || {
+            network::ip(&format!("link del {}\n", self.far_end())).context("unplugging a router")
         })
     }
 

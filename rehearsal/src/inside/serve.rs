@@ -20,6 +20,7 @@ use super::places::Places;
 use super::router::INTERNET;
 use super::supervise::Instance;
 use super::{network, run};
+use crate::accept;
 use crate::cgroups::Cgroups;
 use crate::keeper::Charge;
 use crate::wire::{Answer, Ask, InstanceSpec, Phase, Place, Reply, Service, receive, send};
@@ -75,12 +76,15 @@ pub(super) fn daemon(charge: &Charge, cgroups: &Cgroups) -> isize {
         // Nobody wants the region any more.
         std::process::exit(0);
     });
-    for connection in listener.incoming().flatten() {
-        let region = Arc::clone(&region);
-        thread::spawn(move || {
-            let _ = region.converse(&connection);
-        });
-    }
+    accept::each(
+        || listener.accept(),
+        |(connection, _)| {
+            let region = Arc::clone(&region);
+            thread::spawn(move || {
+                let _ = region.converse(&connection);
+            });
+        },
+    );
     0
 }
 
@@ -115,9 +119,12 @@ impl Region {
                 let listen = || TcpListener::bind(at).with_context(|| format!("listening at {at}"));
                 let listener = self.at(&place, listen)?;
                 thread::spawn(move || {
-                    while let Ok((mut line, _)) = listener.accept() {
-                        let _ = line.write_all(text.as_bytes());
-                    }
+                    accept::each(
+                        || listener.accept(),
+                        |(mut line, _)| {
+                            let _ = line.write_all(text.as_bytes());
+                        },
+                    );
                 });
             }
             Ask::Create(spec) => self.create(spec)?,
@@ -129,9 +136,19 @@ impl Region {
             Ask::State { name } => return Ok((Answer::State(self.instance(&name)?.state()), None)),
             Ask::Signal { name, signal } => self.instance(&name)?.signal(signal)?,
             Ask::Snapshot { name, layer } => self.instance(&name)?.snapshot(&layer)?,
-            Ask::Remove { name, layer } => {
-                self.instance(&name)?.remove(layer.as_deref(), || self.places.unplug(&name))?;
-                self.instances.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
+            Ask::Remove { name, layer } => match (self.instance(&name), layer) {
+                // Whoever repeats it finds that it is done.
+                (Err(_), None) => {}
+                (instance, layer) => {
+                    instance?.remove(layer.as_deref(), || self.unplug(&name))?;
+                    self.instances.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
+                }
+            },
+            Ask::Discard { dir } => {
+                if !dir.starts_with(&self.charge.dir) {
+                    bail!("{} is not the region's", dir.display());
+                }
+                crate::keeper::remove_dir(&dir);
             }
             Ask::Dial { place, to } => {
                 let connect = || {
@@ -167,6 +184,13 @@ impl Region {
         let made = made.inspect_err(|_| drop(self.places.unplug(&name)))?;
         self.instances.lock().unwrap_or_else(PoisonError::into_inner).insert(name, Arc::new(made));
         Ok(())
+    }
+
+    /// Takes an instance's place away, as far as it still has one, and what was to be told there.
+    fn unplug(&self, name: &str) -> anyhow::Result<()> {
+        let Ok(cable) = self.places.cable(name) else { return Ok(()) };
+        self.imds.set(cable.owner(), None);
+        self.places.unplug(name)
     }
 
     fn instance(&self, name: &str) -> anyhow::Result<Arc<Instance>> {

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::pty::openpty;
 use nix::sys::signal::{Signal as Posix, kill};
@@ -142,6 +143,7 @@ impl Instance {
             doors: self.cgroups.doors(),
             console,
             files: self.dir.with_file_name("efs"),
+            aws_region: self.dir.with_file_name(crate::region::AWS_REGION),
             rootless: self.rootless,
         };
         let mut child = Role::Launch(launch)
@@ -241,14 +243,18 @@ impl Instance {
         Ok(())
     }
 
-    /// Ends it and removes all it had, but for its layer if somebody wants it.
+    /// Ends it and removes all it had, but for its layer if somebody wants it. Can be repeated until it succeeds.
     pub(super) fn remove(
         &self,
         layer: Option<&Path>,
         unplug: impl FnOnce() -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         self.signal(Signal::Kill)?;
-        umount2(&self.root(), MntFlags::MNT_DETACH).context("unmounting an instance")?;
+        match umount2(&self.root(), MntFlags::MNT_DETACH) {
+            // An attempt that failed later has unmounted it already.
+            Ok(()) | Err(Errno::EINVAL | Errno::ENOENT) => {}
+            Err(err) => return Err(err).context("unmounting an instance"),
+        }
         unplug()?;
         self.cgroups.remove();
         if let Some(layer) = layer {
@@ -256,6 +262,9 @@ impl Instance {
                 .with_context(|| format!("keeping the layer as {}", layer.display()))?;
         }
         crate::keeper::remove_dir(&self.dir);
+        if self.dir.exists() {
+            bail!("the files of {} cannot be removed", self.spec.name);
+        }
         Ok(())
     }
 }

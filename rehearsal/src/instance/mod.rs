@@ -181,13 +181,12 @@ impl Instance {
         self.region.link(&self.name, up)
     }
 
-    /// Ends it and deletes its files.
+    /// Ends it and deletes its files; harmless if that was done.
     ///
     /// # Errors
-    /// If it was terminated already.
+    /// If something of it cannot be removed; it can be tried again.
     pub fn terminate(self) -> anyhow::Result<()> {
-        self.region.ask(Ask::Metadata { name: self.name.clone(), it: None })?;
-        self.region.ask(Ask::Remove { name: self.name, layer: None }).map(drop)
+        self.region.clear(&self.name)
     }
 
     /// Makes an image of its disk as it is now, without stopping it. The image lives as long as the region.

@@ -14,6 +14,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 pub(crate) use mirrors::Mirrors;
 
+use crate::accept;
+
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Longer lines are no HTTP that apt speaks.
 const LONGEST_LINE: u64 = 16 * 1024;
@@ -26,12 +28,15 @@ pub(crate) fn closed_sign(region: &Path) -> PathBuf {
 /// Serves until the listening socket breaks.
 pub(crate) fn serve(listener: TcpListener, mirrors: Mirrors, cache: PathBuf, closed: PathBuf) {
     let proxy = Arc::new(Proxy { mirrors, cache, closed });
-    while let Ok((line, _)) = listener.accept() {
-        let proxy = Arc::clone(&proxy);
-        thread::spawn(move || {
-            let _ = proxy.converse(line);
-        });
-    }
+    accept::each(
+        || listener.accept(),
+        |(line, _)| {
+            let proxy = Arc::clone(&proxy);
+            thread::spawn(move || {
+                let _ = proxy.converse(line);
+            });
+        },
+    );
 }
 
 struct Proxy {

@@ -8,7 +8,7 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -22,6 +22,9 @@ use crate::packages::{self, Mirrors};
 use crate::state::State;
 use crate::vpc::Network;
 use crate::wire::{Answer, Ask, Place, Reply, Service, receive, send};
+
+/// The file of a region that says which of AWS's it plays.
+pub(crate) const AWS_REGION: &str = "aws-region";
 
 /// A running region. It and everything in it end with [`Region::stop`] or with the last value that stands for it.
 #[derive(Clone)]
@@ -98,6 +101,16 @@ impl Region {
     /// If there is no such place.
     pub fn remove_namespace(&self, name: &str) -> anyhow::Result<()> {
         self.ask(Ask::RemoveNamespace { name: name.to_owned() }).map(drop)
+    }
+
+    /// Ends an instance that an attempt which failed may have left.
+    pub(crate) fn clear(&self, instance: &str) -> anyhow::Result<()> {
+        self.ask(Ask::Remove { name: instance.to_owned(), layer: None }).map(drop)
+    }
+
+    /// Deletes a directory of the region's, which may belong to users that only the region knows.
+    pub(crate) fn discard(&self, dir: PathBuf) -> anyhow::Result<()> {
+        self.ask(Ask::Discard { dir }).map(drop)
     }
 
     /// Makes a name resolve inside the region, with a time to live of 5 s; no address at all forgets it.

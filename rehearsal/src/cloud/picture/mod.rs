@@ -5,7 +5,7 @@ mod machines;
 mod network;
 mod storage;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use anyhow::Context;
@@ -23,6 +23,7 @@ pub(super) struct Picture {
     pub(super) machines: BTreeMap<String, MachinePlan>,
     /// Subnet and allocated address by gateway.
     pub(super) nat_gateways: BTreeMap<String, (String, Option<Ipv4Addr>)>,
+    pub(super) file_systems: BTreeSet<String>,
     pub(super) mount_targets: BTreeMap<String, MountTargetPlan>,
     pub(super) databases: BTreeMap<String, DatabasePlan>,
     pub(super) balancers: BTreeMap<String, BalancerPlan>,
@@ -67,6 +68,7 @@ pub(super) struct MountTargetPlan {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct DatabasePlan {
     pub(super) endpoint: String,
+    pub(super) port: u16,
     pub(super) user: String,
     pub(super) database: String,
     pub(super) multi_az: bool,

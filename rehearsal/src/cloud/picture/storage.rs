@@ -14,6 +14,7 @@ impl Picture {
     pub(super) async fn read_files(&mut self, aws: &Clients) -> anyhow::Result<()> {
         let systems = aws.efs.describe_file_systems().send().await.context("file systems")?;
         for system in systems.file_systems() {
+            self.file_systems.insert(system.file_system_id().to_owned());
             let targets =
                 aws.efs.describe_mount_targets().file_system_id(system.file_system_id()).send().await;
             for it in targets.context("mount targets")?.mount_targets() {
@@ -68,8 +69,10 @@ impl Picture {
                 }
             }
             let groups = it.vpc_security_groups().iter().filter_map(|it| it.vpc_security_group_id());
+            let port = it.endpoint().and_then(|it| u16::try_from(it.port()?).ok());
             let plan = DatabasePlan {
                 endpoint: endpoint.to_owned(),
+                port: port.filter(|it| *it > 0).unwrap_or(3306),
                 user: it.master_username().unwrap_or("admin").to_owned(),
                 database: it.db_name().unwrap_or("main").to_owned(),
                 multi_az: it.multi_az().unwrap_or(false),

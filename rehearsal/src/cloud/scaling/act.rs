@@ -44,16 +44,18 @@ pub(super) fn perform(sync: &Arc<Sync>, group: &str, deed: Deed) {
                 Ok(())
             });
         }
-        Deed::End { id } => sync.work(&format!("scaling/{group}/end/{id}"), move |sync| {
-            let end = sync.clients.ec2.terminate_instances().instance_ids(&id).send();
-            sync.runtime.block_on(end).with_context(|| format!("terminating {id}"))?;
-            changed(sync, &name, |group| {
-                if let Some(it) = group.members.get_mut(&id) {
-                    it.was_ended = true;
-                }
+        Deed::End { id } => {
+            sync.work(&format!("scaling/{group}/end/{id}"), move |sync| {
+                let end = sync.clients.ec2.terminate_instances().instance_ids(&id).send();
+                sync.runtime.block_on(end).with_context(|| format!("terminating {id}"))?;
+                changed(sync, &name, |group| {
+                    if let Some(it) = group.members.get_mut(&id) {
+                        it.was_ended = true;
+                    }
+                });
+                Ok(())
             });
-            Ok(())
-        }),
+        }
     }
 }
 

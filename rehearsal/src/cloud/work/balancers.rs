@@ -20,15 +20,23 @@ pub(in crate::cloud) fn balancers(sync: &Arc<Sync>, picture: &Picture, addresses
         let known = sync.running().balancers.get(name).cloned();
         let name = name.clone();
         match known {
+            Some(balancer) if balancer.is_over() || balancer.spec().addresses != want.addresses => {
+                // Other subnets are other nodes.
+                sync.work(&format!("balancer/{name}"), move |sync| end(sync, &name));
+            }
             Some(balancer) if balancer.spec() == want => {}
-            Some(balancer) => sync.work(&format!("balancer/{name}"), move |_| balancer.change(want)),
-            None => sync.work(&format!("balancer/{}", name.clone()), move |sync| {
-                let made = sync.region.balancer(want)?;
-                sync.apply_network()?;
-                sync.running().balancers.insert(name.clone(), made);
-                sync.shared.lock().pending_balancers.remove(&name);
-                Ok(())
-            }),
+            Some(balancer) => {
+                sync.work(&format!("balancer/{name}"), move |_| balancer.change(want));
+            }
+            None => {
+                sync.work(&format!("balancer/{}", name.clone()), move |sync| {
+                    let made = sync.region.balancer(want)?;
+                    sync.apply_network()?;
+                    sync.running().balancers.insert(name.clone(), made);
+                    sync.shared.lock().pending_balancers.remove(&name);
+                    Ok(())
+                });
+            }
         }
     }
     let gone: Vec<_> = {
@@ -36,11 +44,16 @@ pub(in crate::cloud) fn balancers(sync: &Arc<Sync>, picture: &Picture, addresses
         running.balancers.keys().filter(|it| !picture.balancers.contains_key(*it)).cloned().collect()
     };
     for name in gone {
-        sync.work(&format!("end/{name}"), move |sync| {
-            let balancer = sync.running().balancers.remove(&name);
-            balancer.map_or(Ok(()), crate::Balancer::terminate)
-        });
+        sync.work(&format!("end/{name}"), move |sync| end(sync, &name));
     }
+}
+
+fn end(sync: &Sync, name: &str) -> anyhow::Result<()> {
+    let balancer = sync.running().balancers.get(name).cloned();
+    balancer.map_or(Ok(()), crate::Balancer::terminate)?;
+    // Not before: whatever fails is tried again.
+    sync.running().balancers.remove(name);
+    Ok(())
 }
 
 fn spec(name: &str, plan: &BalancerPlan, own: &[(Ipv4Addr, Ipv4Addr)], clock: u32) -> BalancerSpec {

@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use crate::cloud::picture::{DatabasePlan, Picture};
 use crate::cloud::sync::Sync;
 use crate::cloud::wanted::Addresses;
-use crate::database::DatabaseSpec;
+use crate::database::{Database, DatabaseSpec};
 
 /// How long AWS needs to notice and to fail over.
 const FAILOVER: Duration = Duration::from_secs(60);
@@ -17,11 +17,15 @@ const FAILOVER: Duration = Duration::from_secs(60);
 pub(in crate::cloud) fn databases(sync: &Arc<Sync>, picture: &Picture, addresses: &Addresses) {
     for (name, plan) in &picture.databases {
         let Some(own) = addresses.databases.get(name).filter(|it| !it.is_empty()) else { continue };
-        let known = {
+        let (known, is_replica) = {
             let running = sync.running();
-            running.databases.contains_key(name) || running.replicas.contains_key(name)
+            (running.databases.get(name).cloned(), running.replicas.contains_key(name))
         };
-        if known {
+        if let Some(database) = known {
+            change(sync, name, plan, own, &database);
+            continue;
+        }
+        if is_replica {
             continue;
         }
         let (name, plan, own) = (name.clone(), plan.clone(), own.clone());
@@ -34,16 +38,13 @@ pub(in crate::cloud) fn databases(sync: &Arc<Sync>, picture: &Picture, addresses
             sync.apply_network()
         });
     }
-    let reboots = std::mem::take(&mut sync.shared.lock().reboots);
-    for (name, failover) in reboots {
-        let database = sync.running().databases.get(&name).cloned();
-        if let Some(database) = database {
-            sync.work(&format!("reboot/{name}"), move |_| database.reboot(failover));
-        }
-    }
+    reboot(sync, picture);
     let (gone, orphans): (Vec<String>, Vec<(String, String)>) = {
         let running = sync.running();
-        let absent = |it: &&String| !picture.databases.contains_key(*it);
+        let absent = |it: &&String| {
+            let is_over = running.databases.get(*it).is_some_and(Database::is_over);
+            is_over || !picture.databases.contains_key(*it)
+        };
         let orphans = running.replicas.iter().filter(|it| absent(&it.0));
         let orphans = orphans.map(|it| (it.0.clone(), it.1.clone())).collect();
         (running.databases.keys().filter(absent).cloned().collect(), orphans)
@@ -51,15 +52,59 @@ pub(in crate::cloud) fn databases(sync: &Arc<Sync>, picture: &Picture, addresses
     for (name, source) in orphans {
         sync.work(&format!("end/{name}"), move |sync| {
             let source = sync.running().databases.get(&source).cloned();
+            source.map_or(Ok(()), |it| it.remove_replica(&name))?;
+            // Not before: whatever fails is tried again.
             sync.running().replicas.remove(&name);
-            source.map_or(Ok(()), |it| it.remove_replica(&name))
+            Ok(())
         });
     }
     for name in gone {
         sync.work(&format!("end/{name}"), move |sync| {
-            let database = sync.running().databases.remove(&name);
-            database.map_or(Ok(()), |it| it.terminate())
+            let database = sync.running().databases.get(&name).cloned();
+            database.map_or(Ok(()), |it| it.terminate())?;
+            sync.running().databases.remove(&name);
+            Ok(())
         });
+    }
+    // Who has the name next is nobody's orphan.
+    sync.shared.lock().promoted.retain(|it| picture.databases.contains_key(it));
+}
+
+/// Makes one that runs what it shall be by now.
+fn change(sync: &Arc<Sync>, name: &str, plan: &DatabasePlan, own: &[Ipv4Addr], database: &Database) {
+    database.have_pair(if plan.multi_az { own.to_vec() } else { Vec::new() });
+    let password = sync.shared.lock().passwords.get(name).cloned();
+    if let Some(password) = password.filter(|it| *it != database.password()) {
+        let database = database.clone();
+        sync.work(&format!("password/{name}"), move |_| database.change_password(&password));
+    }
+    if database.parameters() != plan.parameters {
+        let (database, parameters) = (database.clone(), plan.parameters.clone());
+        sync.work(&format!("parameters/{name}"), move |_| database.configure(parameters));
+    }
+}
+
+fn reboot(sync: &Arc<Sync>, picture: &Picture) {
+    let reboots = sync.shared.lock().reboots.clone();
+    for (name, failover) in reboots {
+        let (database, source) = {
+            let running = sync.running();
+            let source = running.replicas.get(&name).and_then(|it| running.databases.get(it)).cloned();
+            (running.databases.get(&name).cloned(), source)
+        };
+        let what = format!("reboot/{name}");
+        let begun = match (database, source) {
+            (Some(it), _) => sync.work(&what, move |_| it.reboot(failover)),
+            (None, Some(source)) => {
+                let name = name.clone();
+                sync.work(&what, move |_| source.reboot_replica(&name))
+            }
+            // It may still come, unless nobody wants it.
+            (None, None) => !picture.databases.contains_key(&name),
+        };
+        if begun {
+            sync.shared.lock().reboots.remove(&name);
+        }
     }
 }
 
@@ -73,7 +118,8 @@ fn database(sync: &Arc<Sync>, name: &str, plan: &DatabasePlan, own: &[Ipv4Addr])
             .with_context(|| format!("nobody gave {name} a password through the front door"))?,
         database: plan.database.clone(),
         primary: own[0],
-        standby: own.get(1).copied(),
+        standby: own.get(1).copied().filter(|_| plan.multi_az),
+        port: plan.port,
         parameters: plan.parameters.clone(),
         failover_delay: FAILOVER / sync.options.clock.max(1),
     };

@@ -17,7 +17,6 @@ const TRUST: &str = include_str!("../../../image/trust");
 const TRUST_UNIT: &str = "[Service]\nExecStartPre=+/usr/local/sbin/rehearsal-trust\n";
 
 pub(in crate::cloud) fn machines(sync: &Arc<Sync>, picture: &Picture, addresses: &Addresses) {
-    let reboots = std::mem::take(&mut sync.shared.lock().instance_reboots);
     for (id, plan) in &picture.machines {
         let known = sync.running().machines.get(id).cloned();
         let Some(machine) = known else {
@@ -28,27 +27,7 @@ pub(in crate::cloud) fn machines(sync: &Arc<Sync>, picture: &Picture, addresses:
         };
         let told = keep_described(sync, picture, &machine, plan, addresses);
         sync.report(&format!("metadata/{id}"), told);
-        let phase = machine.phase().unwrap_or(Phase::Crashed);
-        let was_stopped = sync.running().stopped.contains(id);
-        let id = id.clone();
-        match (plan.running, phase) {
-            (false, Phase::Running) => sync.work(&format!("instance/{id}"), move |sync| {
-                sync.running().stopped.insert(id);
-                machine.stop()
-            }),
-            // What crashed stays down unless a group replaces it; what was stopped comes back when that is asked for.
-            (true, Phase::Stopped | Phase::Crashed) if was_stopped => {
-                sync.work(&format!("instance/{id}"), move |sync| {
-                    machine.start()?;
-                    sync.running().stopped.remove(&id);
-                    machine.wait_until_running()
-                });
-            }
-            (true, Phase::Running) if reboots.contains(&id) => {
-                sync.work(&format!("reboot/{id}"), move |_| machine.reboot());
-            }
-            _ => {}
-        }
+        keep_running(sync, id, plan.running, machine);
     }
     let gone: Vec<_> = {
         let running = sync.running();
@@ -61,9 +40,14 @@ pub(in crate::cloud) fn machines(sync: &Arc<Sync>, picture: &Picture, addresses:
     };
     for id in gone {
         sync.work(&format!("end/{id}"), move |sync| {
-            sync.running().described.remove(&id);
-            let machine = sync.running().machines.remove(&id);
-            machine.map_or(Ok(()), crate::Instance::terminate)
+            let machine = sync.running().machines.get(&id).cloned();
+            machine.map_or(Ok(()), Instance::terminate)?;
+            // Not before: whatever fails is tried again.
+            let mut running = sync.running();
+            running.described.remove(&id);
+            running.stopped.remove(&id);
+            running.machines.remove(&id);
+            Ok(())
         });
     }
     for (image, source) in &picture.images {
@@ -76,6 +60,70 @@ pub(in crate::cloud) fn machines(sync: &Arc<Sync>, picture: &Picture, addresses:
                 sync.running().images.insert(image, made);
                 Ok(())
             });
+        }
+    }
+    forget_images(sync, picture);
+}
+
+/// Power on or off, as the control plane has it.
+fn keep_running(sync: &Arc<Sync>, id: &str, shall_run: bool, machine: Instance) {
+    let state = machine.state();
+    let (phase, boots) = state.map_or((Phase::Crashed, 0), |it| (it.phase, it.boots));
+    let was_stopped = sync.running().stopped.contains(id);
+    let (start, reboot) = {
+        let known = sync.shared.lock();
+        (known.instance_starts.contains(id), known.instance_reboots.contains(id))
+    };
+    let what = format!("instance/{id}");
+    let own = id.to_owned();
+    let begun = match (shall_run, phase) {
+        (false, Phase::Running) => sync.work(&what, move |sync| {
+            sync.running().stopped.insert(own);
+            machine.stop()
+        }),
+        // Whoever is off already is stopped all the same.
+        (false, _) => {
+            sync.running().stopped.insert(own);
+            true
+        }
+        (true, Phase::Running) if reboot => sync.work(&format!("reboot/{id}"), move |_| machine.reboot()),
+        (true, Phase::Running) => true,
+        // What crashed stays down until that is asked for or a group replaces it; what never ran is tried again.
+        (true, _) if was_stopped || start || reboot || boots == 0 => sync.work(&what, move |sync| {
+            machine.start()?;
+            sync.running().stopped.remove(&own);
+            machine.wait_until_running()
+        }),
+        (true, _) => false,
+    };
+    if begun {
+        let mut known = sync.shared.lock();
+        known.instance_starts.remove(id);
+        known.instance_reboots.remove(id);
+    }
+}
+
+/// An image that was deregistered goes with the last machine that began with it.
+fn forget_images(sync: &Arc<Sync>, picture: &Picture) {
+    let layers = |it: &Image| it.layers(&sync.options.state).unwrap_or_default();
+    let mut running = sync.running();
+    let is_used = |id: &String, image: &Image| {
+        let used = layers(image);
+        let Some(own) = used.first() else { return true };
+        picture.images.contains_key(id)
+            || picture.machines.values().any(|it| it.image == *id)
+            || running.machines.values().any(|it| it.layers.contains(own))
+            || running.images.iter().any(|(other, it)| other != id && layers(it).contains(own))
+    };
+    let gone: Vec<_> =
+        running.images.iter().filter(|it| !is_used(it.0, it.1)).map(|it| it.0.clone()).collect();
+    for id in gone {
+        let dir = running.images.remove(&id).and_then(|it| layers(&it).first().cloned());
+        if let Some(dir) = dir {
+            drop(running);
+            let done = sync.region.discard(dir);
+            sync.report(&format!("forget/{id}"), done);
+            running = sync.running();
         }
     }
 }
