@@ -61,6 +61,8 @@ pub(super) struct Running {
     pub(super) problems: BTreeMap<String, (Instant, String)>,
     /// Each instance's name and zone.
     pub(super) known_as: BTreeMap<String, (String, String)>,
+    /// The `Name` tag by file system.
+    pub(super) file_systems: BTreeMap<String, String>,
     /// Mount targets by file system.
     pub(super) mount_targets: BTreeMap<String, Vec<String>>,
     /// Each database's zones: the primary's at first, and the standby's.
@@ -228,6 +230,7 @@ impl Sync {
                 (id.clone(), (it.tags.get("Name").cloned().unwrap_or_default(), zone(&it.subnet)))
             })
             .collect();
+        running.file_systems.clone_from(&picture.file_systems);
         running.mount_targets.clear();
         for (id, it) in &picture.mount_targets {
             running.mount_targets.entry(it.file_system.clone()).or_default().push(id.clone());

@@ -55,6 +55,10 @@ impl Server {
         }
     }
 
+    pub(super) fn machine(&self) -> &Instance {
+        &self.machine
+    }
+
     pub(super) fn address(&self) -> Ipv4Addr {
         self.machine.address()
     }

@@ -23,6 +23,8 @@ pub(super) struct Picture {
     pub(super) machines: BTreeMap<String, MachinePlan>,
     /// Subnet and allocated address by gateway.
     pub(super) nat_gateways: BTreeMap<String, (String, Option<Ipv4Addr>)>,
+    /// The `Name` tag by file system.
+    pub(super) file_systems: BTreeMap<String, String>,
     pub(super) mount_targets: BTreeMap<String, MountTargetPlan>,
     pub(super) databases: BTreeMap<String, DatabasePlan>,
     pub(super) balancers: BTreeMap<String, BalancerPlan>,
