@@ -2,6 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+#[path = "door/aws.rs"]
+#[allow(dead_code, reason = "not every test needs all of it")]
+mod aws;
+
+use std::time::{Duration, Instant};
+
+use aws::{Aws, code};
 use clap::Parser;
 use rehearsal::State;
 use rehearsal::cli::Command;
@@ -31,6 +38,28 @@ fn own_state() -> (tempfile::TempDir, State) {
     }
     let state = State::at(dir.path());
     (dir, state)
+}
+
+/// Stops the cloud even if its test fails.
+struct Running<'a>(&'a State);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let _ = lamp(self.0, "stop");
+    }
+}
+
+#[track_caller]
+fn until(state: &State, what: &str, words: &str, is_so: impl Fn(i32, &str) -> bool) {
+    let began = Instant::now();
+    loop {
+        let said = lamp(state, words);
+        if said.as_ref().is_ok_and(|it| is_so(it.0, &it.1)) {
+            return;
+        }
+        assert!(began.elapsed() < Duration::from_secs(180), "waited 3 minutes until {what}: {said:?}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
 #[test]
@@ -101,10 +130,97 @@ fn the_cloud_starts_once_answers_and_stops_without_a_trace() {
     assert!(lamp(&state, "connect 198.51.100.1 9").unwrap_err().contains("connecting to 198.51.100.1:9"));
     assert!(lamp(&state, "break database none").unwrap_err().contains("there is no database none"));
     assert!(lamp(&state, "break link").unwrap_err().contains("NAME"));
-    assert_eq!(lamp(&state, "break metadata --for 1").unwrap().0, 0);
+    assert!(lamp(&state, "break metadata --for soon").unwrap_err().contains("30, 30s, 2m, 1h"));
+    assert!(lamp(&state, "break zone nowhere").unwrap_err().contains("there is nothing in zone nowhere"));
+    assert!(lamp(&state, "mend zone nowhere").unwrap_err().contains("zone nowhere is not broken"));
+    assert!(lamp(&state, "break filesystem none").unwrap_err().contains("there is no file system none"));
     let region = std::fs::read_dir(dir.path().join("regions")).unwrap().next().unwrap().unwrap().path();
     assert_eq!(lamp(&state, "stop").unwrap(), (0, "the cloud is gone\n".to_owned()));
     assert!(!region.exists());
     assert!(lamp(&state, "status").is_err());
     assert_eq!(lamp(&state, "doctor").unwrap().0, 0);
+}
+
+/// The code that a call is refused with, if it is.
+async fn calls(aws: &Aws) -> Option<String> {
+    let said = aws.ec2.describe_volumes().send().await;
+    if said.is_ok() { None } else { Some(code(said)) }
+}
+
+#[test]
+fn what_is_broken_as_typed_breaks_and_heals() {
+    let (_dir, state) = own_state();
+    let (_, said) = lamp(&state, "start --port 0 --clock 120").unwrap();
+    let _running = Running(&state);
+    let aws = Aws::new(said.rsplit_once("AWS_ENDPOINT_URL=").unwrap().1.trim());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (system, subnet) = runtime.block_on(async {
+        let vpc = aws.vpc("10.1.0.0/16").await;
+        let a = aws.subnet(&vpc, "10.1.1.0/24", "ap-northeast-2a").await;
+        let c = aws.subnet(&vpc, "10.1.2.0/24", "ap-northeast-2c").await;
+        aws.host(&a, "web-a", None).await;
+        aws.host(&c, "web-c", None).await;
+        let tag = aws_sdk_efs::types::Tag::builder().key("Name").value("lab-efs").build().unwrap();
+        let system = aws.efs.create_file_system().creation_token("lab").tags(tag).send().await.unwrap();
+        let system = system.file_system_id().to_owned();
+        let files = aws.group(&vpc, "files").await;
+        let allow = aws.ec2.authorize_security_group_ingress().group_id(&files).ip_protocol("tcp");
+        allow.from_port(2049).to_port(2049).cidr_ip("10.1.0.0/16").send().await.unwrap();
+        let target = aws.efs.create_mount_target().file_system_id(&system).subnet_id(&a);
+        target.security_groups(&files).send().await.unwrap();
+        (system, a)
+    });
+    for name in ["web-a", "web-c"] {
+        until(&state, "it runs", &format!("exec {name} systemctl is-system-running"), |code, _| code == 0);
+    }
+    until(&state, "it is shown", "status", |_, it| it.contains("mount targets: 1  lab-efs"));
+
+    // A timer mends its own break: a shorter one that is older leaves a later break alone.
+    let throttled = || runtime.block_on(calls(&aws)).as_deref() == Some("RequestLimitExceeded");
+    lamp(&state, "break throttling DescribeVolumes --for 1s").unwrap();
+    lamp(&state, "break throttling DescribeVpcs --for 1").unwrap();
+    lamp(&state, "break throttling DescribeVolumes --for 1h").unwrap();
+    let vpcs = || runtime.block_on(aws.ec2.describe_vpcs().send()).is_ok();
+    let began = Instant::now();
+    while !vpcs() {
+        assert!(began.elapsed() < Duration::from_secs(60), "nobody mended it");
+    }
+    assert!(throttled());
+    lamp(&state, "mend throttling").unwrap();
+    assert!(!throttled());
+    assert!(lamp(&state, "logs").unwrap().1.contains("ec2 DescribeVolumes - 503 Throttling"));
+    assert!(!lamp(&state, "console web-a").unwrap().1.is_empty());
+
+    let reaches = |it: &str| lamp(&state, it).is_ok_and(|it| it.0 == 0);
+    // Names, and the cable that leads to whoever knows them; a timer mends as well as a word.
+    let resolve = |host: &str| format!("exec {host} getent hosts {system}.efs.ap-northeast-2.amazonaws.com");
+    until(&state, "the name is known", &resolve("web-c"), |code, _| code == 0);
+    lamp(&state, "break names").unwrap();
+    assert!(!reaches(&resolve("web-c")));
+    lamp(&state, "mend names").unwrap();
+    until(&state, "names are known again", &resolve("web-c"), |code, _| code == 0);
+    lamp(&state, "break link web-c --for 20s").unwrap();
+    assert!(!reaches(&resolve("web-c")));
+    until(&state, "the cable is back", &resolve("web-c"), |code, _| code == 0);
+
+    // A file system by its name: nobody can mount it.
+    let mount = format!("exec web-a mount -t efs -o tls {system}:/ /mnt");
+    until(&state, "it can be mounted", &mount, |code, _| code == 0);
+    assert!(reaches("exec web-a umount /mnt"));
+    lamp(&state, "break filesystem lab-efs").unwrap();
+    assert!(!reaches(&mount));
+    lamp(&state, "mend filesystem lab-efs").unwrap();
+    until(&state, "it can be mounted again", &mount, |code, _| code == 0);
+
+    // A zone: its host is dead, nothing starts there, and it comes back.
+    lamp(&state, "break zone ap-northeast-2a").unwrap();
+    until(&state, "it is shown", "status", |_, it| it.contains("broken     zone ap-northeast-2a"));
+    assert!(!reaches("exec web-a true"));
+    assert!(reaches("exec web-c true"));
+    let launch = aws.ec2.run_instances().image_id("ami-0870825cefcaafcc8").min_count(1).max_count(1);
+    let launch = runtime.block_on(launch.subnet_id(&subnet).send());
+    assert_eq!(code(launch), "InsufficientInstanceCapacity");
+    lamp(&state, "mend zone ap-northeast-2a").unwrap();
+    until(&state, "it is back", "exec web-a true", |code, _| code == 0);
+    assert!(!lamp(&state, "status").unwrap().1.contains("broken"));
 }

@@ -68,6 +68,11 @@ impl World {
 
     /// A signed call to S3.
     fn put(&self, path: &str, headers: &str, body: &str) {
+        let answer = self.ask_to_put(path, headers, body);
+        assert!((200..300).contains(&answer.status), "{path}: {answer:?}");
+    }
+
+    fn ask_to_put(&self, path: &str, headers: &str, body: &str) -> Answer {
         let mut line = TcpStream::connect(self.cloud.endpoint().trim_start_matches("http://")).unwrap();
         write!(
             line,
@@ -79,8 +84,7 @@ impl World {
         .unwrap();
         let mut text = String::new();
         line.read_to_string(&mut text).unwrap();
-        let answer = Answer::parse(&text);
-        assert!((200..300).contains(&answer.status), "{path}: {answer:?}");
+        Answer::parse(&text)
     }
 
     /// As somebody on the internet, from this address.
@@ -249,6 +253,15 @@ fn a_public_website_serves_its_index_and_its_errors_without_encryption() {
     it.put("open?website", "", website);
     assert_eq!(it.near(&home).status, 403);
     let public = r#"{"Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::open/*"}]}"#;
+    // A bucket is closed to the public until somebody opens it.
+    let open = "<PublicAccessBlockConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+                <BlockPublicPolicy>false</BlockPublicPolicy><RestrictPublicBuckets>false</RestrictPublicBuckets>\
+                </PublicAccessBlockConfiguration>";
+    assert_eq!(it.ask_to_put("open?policy", "", "{").status, 400);
+    let refused = it.ask_to_put("open?policy", "", public);
+    assert!(refused.status == 403 && refused.body.contains("BlockPublicPolicy"), "{refused:?}");
+    assert_eq!(it.near(&home).status, 403);
+    it.put("open?publicAccessBlock", "", open);
     it.put("open?policy", "", public);
     let answer = it.near(&home);
     assert_eq!((answer.status, answer.body.as_str()), (200, "<p>home</p>"));

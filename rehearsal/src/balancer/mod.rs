@@ -115,11 +115,21 @@ impl Balancer {
     /// If a node does not take the change.
     pub fn change(&self, want: BalancerSpec) -> anyhow::Result<()> {
         let mut have = self.0.spec.lock().unwrap_or_else(PoisonError::into_inner);
-        for node in &self.0.nodes {
+        // Who has no power learns it when that comes back.
+        for node in self.0.nodes.iter().filter(|it| it.is_up()) {
             node.change(&have, &want)?;
         }
         *have = want;
         Ok(())
+    }
+
+    /// Starts the nodes that lost their power.
+    ///
+    /// # Errors
+    /// If one does not start.
+    pub(crate) fn revive(&self) -> anyhow::Result<()> {
+        let spec = self.0.spec.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.nodes.iter().filter(|it| !it.is_up()).try_for_each(|it| it.revive(&spec))
     }
 
     /// What it does now.
@@ -133,7 +143,7 @@ impl Balancer {
     /// If a node is gone.
     pub fn health(&self, group: &str) -> anyhow::Result<BTreeMap<String, Health>> {
         let mut worst: BTreeMap<String, Health> = BTreeMap::new();
-        for node in &self.0.nodes {
+        for node in self.0.nodes.iter().filter(|it| it.is_up()) {
             for (target, health) in node.health(group)? {
                 let known = worst.entry(target).or_insert_with(|| health.clone());
                 if health.state > known.state {

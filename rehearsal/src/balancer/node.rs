@@ -16,6 +16,7 @@ use super::{BalancerSpec, Listener, TargetGroup};
 use crate::image::Image;
 use crate::instance::Instance;
 use crate::region::Region;
+use crate::wire::Phase;
 
 const CONFIG: &str = "/etc/haproxy/haproxy.cfg";
 /// From one process to its successor.
@@ -57,6 +58,17 @@ impl Node {
 
     pub(super) fn machine(&self) -> &Instance {
         &self.machine
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        matches!(self.machine.phase(), Ok(Phase::Running))
+    }
+
+    /// Starts one that lost its power, with what the balancer does by now.
+    pub(super) fn revive(&self, spec: &BalancerSpec) -> anyhow::Result<()> {
+        self.machine.start()?;
+        self.machine.wait_until_running()?;
+        self.reload(spec)
     }
 
     pub(super) fn change(&self, have: &BalancerSpec, want: &BalancerSpec) -> anyhow::Result<()> {

@@ -15,11 +15,12 @@ use serde::{Deserialize, Serialize};
 
 use super::Breakable;
 use super::background::Found;
+use super::breaking::Breaks;
 use super::usage::{self, Usage};
-use crate::cloud::{Cloud, Fault, FaultKind, Options, Status};
+use crate::cloud::{Cloud, Options, Status};
 use crate::forward::Forward;
 use crate::state::State;
-use crate::wire::{Place, Service};
+use crate::wire::Place;
 
 /// What a process that was started again needs to know to be the cloud.
 #[derive(Serialize, Deserialize)]
@@ -43,7 +44,8 @@ pub(super) enum Order {
     Logs,
     Usage,
     Open { what: String, port: u16 },
-    Break { what: Breakable, name: Option<String>, seconds: Option<u64>, broken: bool },
+    Break { what: Breakable, name: String, span: Option<Duration> },
+    Mend { what: Breakable, name: String },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -144,6 +146,7 @@ impl Background {
         let listener =
             UnixListener::bind(&path).with_context(|| format!("listening at {}", path.display()))?;
         let mut opened = Vec::new();
+        let breaks = Breaks::default();
         for line in listener.incoming().flatten() {
             let mut text = String::new();
             let read = BufReader::new(&line).read_line(&mut text);
@@ -153,7 +156,7 @@ impl Background {
             };
             let is_stop = matches!(order, Order::Stop);
             let found = Found { endpoint: cloud.endpoint(), region: self.region.clone(), clock: self.clock };
-            let answer = serve(&cloud, found, order, &mut opened).map_err(|err| format!("{err:#}"));
+            let answer = serve(&cloud, found, order, &mut opened, &breaks).map_err(|err| format!("{err:#}"));
             let text = serde_json::to_string(&answer)? + "\n";
             let _ = (&line).write_all(text.as_bytes());
             if is_stop {
@@ -193,6 +196,7 @@ fn serve(
     found: Found,
     order: Order,
     opened: &mut Vec<(Vec<SocketAddrV4>, Forward)>,
+    breaks: &Breaks,
 ) -> anyhow::Result<Answer> {
     let socket = cloud.region().dir().join("ctl");
     Ok(match order {
@@ -225,66 +229,13 @@ fn serve(
                 })
             }
         }),
-        Order::Break { what, name, seconds, broken } => {
-            let name = name.unwrap_or_default();
-            break_it(cloud, what, &name, broken)?;
-            if let (Some(seconds), true) = (seconds, broken) {
-                let cloud = Arc::downgrade(cloud);
-                thread::spawn(move || {
-                    thread::sleep(Duration::from_secs(seconds));
-                    if let Some(cloud) = cloud.upgrade() {
-                        let _ = break_it(&cloud, what, &name, false);
-                    }
-                });
-            }
+        Order::Break { what, name, span } => {
+            breaks.make(cloud, what, &name, span)?;
+            Answer::Done
+        }
+        Order::Mend { what, name } => {
+            breaks.mend(cloud, what, &name)?;
             Answer::Done
         }
     })
-}
-
-/// How far eventual consistency lags behind, once it does.
-const LAG: Duration = Duration::from_secs(5);
-
-fn calls(cloud: &Cloud, kind: FaultKind, action: &str, broken: bool) -> anyhow::Result<()> {
-    match broken {
-        true => cloud.inject(Fault::lasting(kind, action)),
-        false => cloud.heal(kind),
-    }
-    Ok(())
-}
-
-/// What was killed cannot be mended: the cloud or its operator replaces it.
-fn break_it(cloud: &Cloud, what: Breakable, name: &str, broken: bool) -> anyhow::Result<()> {
-    match (what, broken) {
-        (Breakable::Instance, true) => cloud.host(name)?.kill(),
-        (Breakable::Zone, true) => cloud.kill_zone(name),
-        (Breakable::Database, true) => {
-            cloud.database(name).with_context(|| format!("there is no database {name}"))?.kill_primary()
-        }
-        (Breakable::Replica, true) => cloud.kill_replica(name),
-        (Breakable::Instance | Breakable::Zone | Breakable::Database | Breakable::Replica, false) => Ok(()),
-        (Breakable::Ssm, _) => {
-            cloud.break_ssm(broken);
-            Ok(())
-        }
-        (Breakable::Throttling, _) => calls(cloud, FaultKind::Throttling, name, broken),
-        (Breakable::InternalErrors, _) => calls(cloud, FaultKind::InternalError, name, broken),
-        (Breakable::LostAnswers, _) => calls(cloud, FaultKind::DroppedAnswer, name, broken),
-        (Breakable::Capacity, _) => {
-            calls(cloud, FaultKind::Capacity, if name.is_empty() { "RunInstances" } else { name }, broken)
-        }
-        (Breakable::AuthFailures, _) => calls(cloud, FaultKind::AuthFailure, name, broken),
-        (Breakable::Unseen, _) => {
-            cloud.hide_new(if broken { LAG } else { Duration::ZERO });
-            Ok(())
-        }
-        (Breakable::StaleLists, _) => {
-            cloud.freeze_lists(if broken { LAG } else { Duration::ZERO });
-            Ok(())
-        }
-        (Breakable::Filesystem, _) => cloud.link_file_system(name, !broken),
-        (Breakable::Metadata, _) => cloud.region().break_service(Service::Metadata, broken),
-        (Breakable::Names, _) => cloud.region().break_service(Service::Names, broken),
-        (Breakable::Link, _) => cloud.host(name)?.link(!broken),
-    }
 }

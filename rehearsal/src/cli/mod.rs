@@ -1,9 +1,11 @@
 //! `lamp rehearsal …`: a cloud that runs in the background, and commands that talk to it.
 
 mod background;
+mod breaking;
 mod clock;
 mod daemon;
 mod host;
+mod span;
 mod table;
 mod usage;
 
@@ -17,6 +19,7 @@ pub use background::{Found, Wish, ensure_running, running, url_of, usage};
 pub use clock::Clock;
 pub(crate) use daemon::Background;
 use daemon::{Answer, Order};
+pub use span::Span;
 pub use usage::Usage;
 
 use crate::doctor::{doctor, handy};
@@ -78,9 +81,9 @@ pub enum Command {
         /// Which one; a metadata service or a resolver is for all
         #[arg(required_if_eq_any([("what", "instance"), ("what", "zone"), ("what", "database"), ("what", "filesystem"), ("what", "link"), ("what", "replica")]))]
         name: Option<String>,
-        /// Mends it after so many seconds; what was killed stays dead
-        #[arg(long = "for", value_name = "SECONDS")]
-        seconds: Option<u64>,
+        /// Mends it after so long, such as 30s, 2m or 1h; what was killed stays dead
+        #[arg(long = "for", value_name = "TIME")]
+        span: Option<Span>,
     },
     /// Mends what was broken and can be mended
     Mend { what: Breakable, name: Option<String> },
@@ -89,16 +92,16 @@ pub enum Command {
 }
 
 /// What can be broken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Breakable {
     /// A host loses its power
     Instance,
-    /// All hosts and databases of a zone lose theirs
+    /// Everything in a zone loses its power or its cables, and nothing starts there
     Zone,
     /// The primary loses its power
     Database,
-    /// No mount target of it answers
+    /// No mount target of it answers; by its id or its `Name`
     Filesystem,
     /// Nobody gets metadata
     Metadata,
@@ -180,12 +183,13 @@ impl Command {
             Command::Connect { address, port } => {
                 host::pipe(&internet(state)?, std::net::SocketAddrV4::new(address, port))?;
             }
-            Command::Break { what, name, seconds } => {
-                daemon::ask(state, &Order::Break { what, name, seconds, broken: true })?;
+            Command::Break { what, name, span } => {
+                let span = span.map(|it| it.0);
+                daemon::ask(state, &Order::Break { what, name: name.unwrap_or_default(), span })?;
                 say(out, "broken")?;
             }
             Command::Mend { what, name } => {
-                daemon::ask(state, &Order::Break { what, name, seconds: None, broken: false })?;
+                daemon::ask(state, &Order::Mend { what, name: name.unwrap_or_default() })?;
                 say(out, "mended")?;
             }
             Command::Doctor => {

@@ -26,6 +26,12 @@ pub(super) fn text(found: &Found, status: &Status, usage: &Usage) -> String {
         let all: Vec<String> = targets.iter().map(|(id, state)| format!("{id} {state}")).collect();
         let _ = writeln!(text, "targets    {group}: {}", all.join(", "));
     }
+    for (id, (name, targets)) in &status.file_systems {
+        let _ = writeln!(text, "files      {id}  mount targets: {targets}  {name}");
+    }
+    for it in &status.broken_zones {
+        let _ = writeln!(text, "broken     zone {it}");
+    }
     for it in &status.busy {
         let _ = writeln!(text, "busy       {it}");
     }

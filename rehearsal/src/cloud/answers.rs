@@ -1,20 +1,18 @@
 //! Where moto's answers are too kind: what really is, written into them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use super::call::Call;
 use super::shared::Known;
+use super::xml::{Element, Node, escaped};
 use crate::balancer::{Health, TargetState};
 
 /// The answer as AWS would give it.
 pub(super) fn corrected(call: &Call, known: &Known, answer: String) -> String {
     match (call.service.as_str(), call.action.as_str()) {
         ("ec2", _) => addresses(&answer, &known.public),
-        ("elasticloadbalancing", "DescribeTargetHealth") => {
-            let group = call.parameter("TargetGroupArn").map(group_name).unwrap_or_default();
-            targets(&answer, known.health.get(group))
-        }
+        ("elasticloadbalancing", "DescribeTargetHealth") => targets(answer, call, known),
         _ => answer,
     }
 }
@@ -53,51 +51,77 @@ fn addresses(text: &str, map: &BTreeMap<Ipv4Addr, Ipv4Addr>) -> String {
     })
 }
 
-/// Puts the balancers' own knowledge in place of moto's.
-fn targets(text: &str, health: Option<&BTreeMap<String, Health>>) -> String {
-    let mut out = String::with_capacity(text.len());
-    for (number, part) in text.split("<TargetHealth>").enumerate() {
-        if number == 0 {
-            out.push_str(part);
-            continue;
+/// Puts the balancers' own knowledge in place of moto's, which drops whoever drains as well.
+fn targets(text: String, call: &Call, known: &Known) -> String {
+    let group = call.parameter("TargetGroupArn").map(group_name).unwrap_or_default();
+    let (health, port) = (known.health.get(group), known.listened.get(group));
+    let Some(mut whole) = Element::parse(&text) else { return text };
+    whole.each(&mut |list| {
+        if list.name != "TargetHealthDescriptions" {
+            return;
         }
-        let Some((_, after)) = part.split_once("</TargetHealth>") else {
-            out.push_str(part);
-            continue;
-        };
-        // The target's id stands before its health.
-        let id = between(last_member(&out), "<Id>", "</Id>");
-        out.push_str(&described(health.and_then(|it| it.get(id))));
-        out.push_str(after);
-    }
-    out
+        let mut told = BTreeSet::new();
+        for it in &mut list.nodes {
+            let Node::Element(it) = it else { continue };
+            let Some(id) = it.child("Target").and_then(|it| it.text("Id")).map(str::to_owned) else {
+                continue;
+            };
+            let state = match (port, health.and_then(|it| it.get(&id))) {
+                (None, _) => unused(
+                    "Target.NotInUse",
+                    "Target group is not configured to receive traffic from the load balancer",
+                ),
+                _ if known.stopped.contains(&id) => {
+                    unused("Target.InvalidState", "Target is in the stopped state")
+                }
+                (_, health) => described(health),
+            };
+            it.nodes.retain(|it| !matches!(it, Node::Element(it) if it.name == "TargetHealth"));
+            it.nodes.push(state);
+            told.insert(id);
+        }
+        let asked: Vec<&String> =
+            call.parameters.iter().filter(|it| it.0.starts_with("Targets.")).map(|it| it.1).collect();
+        for (id, it) in health.into_iter().flatten() {
+            let drains = it.state == TargetState::Draining && !told.contains(id);
+            if drains && (asked.is_empty() || asked.contains(&id)) {
+                let port = leaf("Port", &port.copied().unwrap_or(80).to_string());
+                let target = Node::Element(Element::new("Target", vec![leaf("Id", id), port]));
+                let one = Element::new("member", vec![target, described(Some(it))]);
+                list.nodes.push(Node::Element(one));
+            }
+        }
+    });
+    whole.write()
 }
 
-fn last_member(text: &str) -> &str {
-    text.rfind("<Target>").map_or("", |at| &text[at..])
+fn leaf(name: &str, text: &str) -> Node {
+    Node::Element(Element::new(name, vec![Node::Text(escaped(text))]))
 }
 
-fn between<'a>(text: &'a str, open: &str, close: &str) -> &'a str {
-    let from = text.split(open).nth(1).unwrap_or_default();
-    from.split(close).next().unwrap_or_default()
+fn unused(reason: &str, words: &str) -> Node {
+    state("unused", Some(reason), Some(words))
 }
 
-fn described(health: Option<&Health>) -> String {
-    let unused = Health {
-        state: TargetState::Initial,
-        reason: Some("Elb.RegistrationInProgress"),
-        description: Some("Target registration is in progress".to_owned()),
+fn state(state: &str, reason: Option<&str>, words: Option<&str>) -> Node {
+    let mut nodes = vec![leaf("State", state)];
+    nodes.extend(reason.map(|it| leaf("Reason", it)));
+    nodes.extend(words.map(|it| leaf("Description", it)));
+    Node::Element(Element::new("TargetHealth", nodes))
+}
+
+fn described(health: Option<&Health>) -> Node {
+    let Some(it) = health else {
+        let words = "Target registration is in progress";
+        return state("initial", Some("Elb.RegistrationInProgress"), Some(words));
     };
-    let it = health.unwrap_or(&unused);
-    let state = match it.state {
+    let word = match it.state {
         TargetState::Healthy => "healthy",
         TargetState::Initial => "initial",
         TargetState::Draining => "draining",
         TargetState::Unhealthy => "unhealthy",
     };
-    let reason = it.reason.map(|it| format!("<Reason>{it}</Reason>")).unwrap_or_default();
-    let words = it.description.as_ref().map(|it| format!("<Description>{it}</Description>"));
-    format!("<TargetHealth><State>{state}</State>{reason}{}</TargetHealth>", words.unwrap_or_default())
+    state(word, it.reason, it.description.as_deref())
 }
 
 #[cfg(test)]
@@ -112,21 +136,37 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_as_well_as_its_balancer_says() {
+    fn a_target_is_as_well_as_its_balancer_says_and_unused_without_one() {
         let one = |id: &str| {
             format!(
                 "<member><Target><Id>{id}</Id><Port>80</Port></Target>\
                  <TargetHealth><State>healthy</State></TargetHealth></member>"
             )
         };
-        let text = one("i-1") + &one("i-2");
-        let sick = Health {
-            state: TargetState::Unhealthy,
-            reason: Some("Target.Timeout"),
-            description: Some("Request timed out".into()),
-        };
-        let said = targets(&text, Some(&BTreeMap::from([("i-1".to_owned(), sick)])));
-        assert!(said.contains("<State>unhealthy</State><Reason>Target.Timeout</Reason>"), "{said}");
-        assert!(said.contains("<State>initial</State>") && !said.contains("<State>healthy"), "{said}");
+        let text = format!(
+            "<r><TargetHealthDescriptions>{}</TargetHealthDescriptions></r>",
+            one("i-1") + &one("i-2") + &one("i-3")
+        );
+        let parameters = BTreeMap::from([("TargetGroupArn".to_owned(), "arn:targetgroup/tg/1".to_owned())]);
+        let call = Call { parameters, ..Call::default() };
+        let health = |state, reason| Health { state, reason: Some(reason), description: None };
+        let mut known = Known::default();
+        let said = targets(text.clone(), &call, &known);
+        assert_eq!(
+            said.matches("<State>unused</State><Reason>Target.NotInUse</Reason>").count(),
+            3,
+            "{said}"
+        );
+        known.listened.insert("tg".to_owned(), 80);
+        known.stopped.insert("i-3".to_owned());
+        let all = [
+            ("i-1".to_owned(), health(TargetState::Unhealthy, "Target.Timeout")),
+            ("i-4".to_owned(), health(TargetState::Draining, "Target.DeregistrationInProgress")),
+            ("i-5".to_owned(), health(TargetState::Unhealthy, "Target.Timeout")),
+        ];
+        known.health.insert("tg".to_owned(), BTreeMap::from(all));
+        let said = Element::parse(&targets(text, &call, &known)).unwrap();
+        assert_eq!(said.all("Id"), ["i-1", "i-2", "i-3", "i-4"]);
+        assert_eq!(said.all("State"), ["unhealthy", "initial", "unused", "draining"]);
     }
 }

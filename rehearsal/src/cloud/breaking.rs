@@ -18,6 +18,11 @@ impl Cloud {
         self.sync.shared.lock().faults.retain(|it| it.kind != kind);
     }
 
+    /// Ends those that hit the calls whose action begins so, and leaves others of the kind.
+    pub fn heal_calls(&self, kind: FaultKind, action: &str) {
+        self.sync.shared.lock().faults.retain(|it| it.kind != kind || it.action != action);
+    }
+
     /// For so long nobody knows what was made; zero ends it.
     pub fn hide_new(&self, time: Duration) {
         self.sync.shared.lock().unseen.young = time;

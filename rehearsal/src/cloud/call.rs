@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
@@ -18,6 +19,10 @@ pub(super) struct Call {
     /// The parameters of services that take JSON.
     pub(super) json: Value,
     pub(super) protocol: Protocol,
+    /// As it came.
+    pub(super) body: Bytes,
+    /// What the path's query says.
+    pub(super) query: String,
     /// Which version the caller knows.
     pub(super) if_match: Option<String>,
 }
@@ -33,7 +38,7 @@ pub(super) enum Protocol {
 }
 
 impl Call {
-    pub(super) fn of(parts: &Parts, body: &[u8]) -> Call {
+    pub(super) fn of(parts: &Parts, body: &Bytes) -> Call {
         let header = |name: &str| parts.headers.get(name).and_then(|it| it.to_str().ok()).unwrap_or_default();
         // Credential=KEY/20261122/ap-northeast-2/ec2/aws4_request
         let scope = header("authorization").split("Credential=").nth(1).unwrap_or_default();
@@ -61,13 +66,24 @@ impl Call {
             .collect();
         let action = target.or_else(|| parameters.get("Action").cloned());
         let action = action.unwrap_or_else(|| format!("{} {}", parts.method, parts.uri.path()));
-        Call { service, action, parameters, json, protocol, if_match }
+        let (body, query) = (body.clone(), query.to_owned());
+        Call { service, action, parameters, json, protocol, body, query, if_match }
     }
 
     /// Whether it may change anything.
     pub(super) fn changes(&self) -> bool {
         let reads = ["Describe", "Get", "List", "GET ", "HEAD "];
         !reads.iter().any(|it| self.action.starts_with(it))
+    }
+
+    /// Whether it is about a bucket's policy, its website and so on; without anything, about the bucket itself.
+    pub(super) fn asks_about(&self, what: &str) -> bool {
+        let mut parts = self.query.split('&').map(|it| it.split('=').next().unwrap_or_default());
+        if what.is_empty() {
+            parts.all(|it| it.is_empty() || it == "x-id")
+        } else {
+            parts.any(|it| it == what)
+        }
     }
 
     pub(super) fn parameter(&self, name: &str) -> Option<&str> {
@@ -109,7 +125,7 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        Call::of(&request.body(()).unwrap().into_parts().0, body.as_bytes())
+        Call::of(&request.body(()).unwrap().into_parts().0, &Bytes::copy_from_slice(body.as_bytes()))
     }
 
     const SIGNED: (&str, &str) = (

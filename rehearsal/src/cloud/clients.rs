@@ -73,6 +73,45 @@ impl Clients {
         Ok(said.key_pairs().first().and_then(|it| it.public_key()).map(str::to_owned))
     }
 
+    /// Whether a bucket takes no policy that lets everybody in.
+    pub(super) async fn blocks_public_policies(&self, bucket: &str) -> anyhow::Result<bool> {
+        let path = format!("/{bucket}?publicAccessBlock");
+        let answer = self.bucket(http::Method::GET, &path, "").await?;
+        let said = String::from_utf8_lossy(answer.body()).replace(char::is_whitespace, "");
+        Ok(answer.status().is_success() && said.contains("<BlockPublicPolicy>true<"))
+    }
+
+    /// Closes a new bucket to the public, as AWS does.
+    pub(super) async fn block_public_access(&self, bucket: &str) -> anyhow::Result<()> {
+        let names = ["BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"];
+        let all: String = names.iter().map(|it| format!("<{it}>true</{it}>")).collect();
+        let space = "http://s3.amazonaws.com/doc/2006-03-01/";
+        let block = format!(
+            "<PublicAccessBlockConfiguration xmlns=\"{space}\">{all}</PublicAccessBlockConfiguration>"
+        );
+        let answer = self.bucket(http::Method::PUT, &format!("/{bucket}?publicAccessBlock"), &block).await?;
+        if !answer.status().is_success() {
+            anyhow::bail!("closing bucket {bucket} to the public was answered with {}", answer.status());
+        }
+        Ok(())
+    }
+
+    /// A call about a bucket.
+    async fn bucket(
+        &self,
+        method: http::Method,
+        path: &str,
+        body: &str,
+    ) -> anyhow::Result<http::Response<Bytes>> {
+        let scope = format!("20260101/{}/s3/aws4_request", self.region);
+        let request = Request::builder().method(method).uri(path).header("host", "localhost").header(
+            "authorization",
+            format!("AWS4-HMAC-SHA256 Credential=rehearsal/{scope}, SignedHeaders=host, Signature=0"),
+        );
+        let request = request.body(Full::new(Bytes::from(body.to_owned()))).context("asking S3")?;
+        moto::ask(&self.place, request).await
+    }
+
     /// A call to CloudWatch, in the JSON that moto understands: the SDK speaks CBOR.
     pub(super) async fn cloudwatch(&self, action: &str, question: &Value) -> anyhow::Result<()> {
         let scope = format!("20260101/{}/monitoring/aws4_request", self.region);

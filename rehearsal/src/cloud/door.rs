@@ -119,7 +119,7 @@ impl Door {
         let body = in_json.unwrap_or(body);
         let call = Call::of(&parts, &body);
         let fault = strike(&mut self.shared.lock().faults, &call);
-        let answer = match fault.and_then(FaultKind::answer) {
+        let answer = match fault.and_then(|it| it.answer(&call)) {
             Some((status, code, words)) => Refusal::new(code, words).with_status(status).answer(&call),
             None => self.perform(&call, parts, body).await,
         };
@@ -154,10 +154,14 @@ impl Door {
         if let Some(answer) = stale.or_else(|| self.repeated(call)) {
             return answer.map(Full::new);
         }
+        let dry = call.service == "ec2" && call.parameter("DryRun") == Some("true");
         let mut left = Vec::new();
         if let (true, Some(sync)) = (call.changes(), self.sync()) {
             if let Some(refusal) = guards::refuse(&sync, call).await {
                 return refusal.answer(call);
+            }
+            if dry {
+                return dry_run().answer(call);
             }
             if let Some(answer) = self.let_go(&sync, call, &parts, &body).await {
                 return answer;
@@ -166,7 +170,10 @@ impl Door {
                 left = guards::left_by(&sync, call).await;
             }
         }
-        let answer = match moto::ask(&self.region, self.question(call, parts, &body)).await {
+        if dry {
+            return dry_run().answer(call);
+        }
+        let mut answer = match moto::ask(&self.region, self.question(call, parts, &body)).await {
             Ok(answer) => answer,
             Err(err) => return unavailable(&format!("{err:#}")).answer(call),
         };
@@ -175,9 +182,35 @@ impl Door {
             let until = Instant::now() + LINGER / self.clock();
             self.shared.lock().lingering.extend(left.into_iter().map(|it| (until, it)));
         }
+        if let (Some(sync), true) = (self.sync(), answer.status().is_success()) {
+            match self.completed(&sync, call, &mut answer).await {
+                Ok(()) => {}
+                Err(err) => return unavailable(&format!("{err:#}")).answer(call),
+            }
+        }
         let answer = self.reply(call, answer);
         self.remember(call, &answer);
         answer.map(Full::new)
+    }
+
+    /// Does, and says, what the control plane left out.
+    async fn completed(&self, sync: &Sync, call: &Call, answer: &mut Response<Bytes>) -> anyhow::Result<()> {
+        match (call.service.as_str(), call.action.as_str()) {
+            ("ec2", "DescribeNetworkInterfaces") => {
+                let shown = guards::shown(sync, call, &String::from_utf8_lossy(answer.body())).await;
+                if let Some(text) = shown {
+                    *answer.body_mut() = Bytes::from(text);
+                }
+            }
+            ("s3", action) => {
+                let name = action.strip_prefix("PUT /").map(|it| it.trim_end_matches('/'));
+                if let Some(bucket) = name.filter(|it| !it.contains('/') && call.asks_about("")) {
+                    self.clients.block_public_access(bucket).await?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     fn clock(&self) -> u32 {
@@ -358,6 +391,13 @@ impl Door {
                     _ => known.instance_reboots.extend(ids),
                 }
             }
+            ("cloudfront", action) if life::changes_distribution(action) => {
+                let controls = Element::parse(&String::from_utf8_lossy(&call.body))
+                    .map(|it| it.all("OriginAccessControlId"))
+                    .unwrap_or_default();
+                let id = Element::parse(answer).and_then(|it| it.all("Id").into_iter().next());
+                known.access_controls.extend(id.map(|id| (id, controls)));
+            }
             ("elasticloadbalancing", "CreateLoadBalancer") => {
                 known.pending_balancers.extend(call.parameter("Name").map(str::to_owned));
             }
@@ -392,6 +432,12 @@ fn token(call: &Call) -> Option<(String, String)> {
 
 fn unavailable(words: &str) -> Refusal {
     Refusal::new("ServiceUnavailable", words).with_status(503)
+}
+
+/// Nothing forbids it, and nothing was done.
+fn dry_run() -> Refusal {
+    let words = "Request would have succeeded, but DryRun flag is set.";
+    Refusal::new("DryRunOperation", words).with_status(412)
 }
 
 /// An answer that is not moto's.

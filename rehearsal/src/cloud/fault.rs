@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::call::Call;
+use super::call::{Call, Protocol};
 
 /// Something that goes wrong with a number of calls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,8 +46,11 @@ pub(super) fn strike(faults: &mut Vec<Fault>, call: &Call) -> Option<FaultKind> 
 
 impl FaultKind {
     /// Status, code and words, as AWS has them.
-    pub(super) fn answer(self) -> Option<(u16, &'static str, &'static str)> {
+    pub(super) fn answer(self, call: &Call) -> Option<(u16, &'static str, &'static str)> {
         match self {
+            FaultKind::Throttling if call.protocol == Protocol::Ec2 => {
+                Some((503, "RequestLimitExceeded", "Request limit exceeded."))
+            }
             FaultKind::Throttling => Some((400, "Throttling", "Rate exceeded")),
             FaultKind::InternalError => Some((500, "InternalFailure", "An internal error has occurred")),
             FaultKind::Capacity => {

@@ -11,6 +11,8 @@ use super::xml::Element;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     Instance,
+    /// An instance profile.
+    Profile,
     Image,
     Snapshot,
     NatGateway,
@@ -48,6 +50,7 @@ fn stages(call: &Call) -> Option<(Kind, Vec<(Duration, &'static str)>)> {
         ("ec2", "RunInstances" | "StartInstances") => one(Instance, 8, "pending"),
         ("ec2", "StopInstances") => one(Instance, 20, "stopping"),
         ("ec2", "TerminateInstances") => one(Instance, 30, "shutting-down"),
+        ("iam", "CreateInstanceProfile") => one(Profile, 20, "propagating"),
         ("ec2", "CreateImage") => one(Image, 180, "pending"),
         ("ec2", "CreateSnapshot") => one(Snapshot, 60, "pending"),
         ("ec2", "CreateNatGateway") => one(NatGateway, 90, "pending"),
@@ -55,7 +58,8 @@ fn stages(call: &Call) -> Option<(Kind, Vec<(Duration, &'static str)>)> {
         ("elasticfilesystem", "POST /2015-02-01/mount-targets") => one(MountTarget, 90, "creating"),
         ("rds", "CreateDBInstance") => {
             let length = if is("MultiAZ") { 600 } else { 300 };
-            Some((Database, vec![(seconds(length), "creating"), (seconds(60), "backing-up")]))
+            let words = [(length, "creating"), (60, "backing-up"), (60, "modifying")];
+            Some((Database, words.map(|it| (seconds(it.0), it.1)).to_vec()))
         }
         ("rds", "CreateDBInstanceReadReplica") => one(Database, 600, "creating"),
         ("rds", "ModifyDBInstance" | "PromoteReadReplica") => one(Database, 60, "modifying"),
@@ -66,7 +70,7 @@ fn stages(call: &Call) -> Option<(Kind, Vec<(Duration, &'static str)>)> {
     }
 }
 
-fn changes_distribution(action: &str) -> bool {
+pub(super) fn changes_distribution(action: &str) -> bool {
     let (method, path) = action.split_once(' ').unwrap_or_default();
     let mut parts = path.trim_start_matches('/').split('/').skip(1);
     let (what, id, part) = (parts.next(), parts.next(), parts.next());
@@ -159,6 +163,7 @@ fn ids(kind: Kind, call: &Call, answer: &str) -> Vec<String> {
         Kind::MountTarget => json("MountTargetId"),
         Kind::Database => parameter("DBInstanceIdentifier"),
         Kind::Balancer => parameter("Name"),
+        Kind::Profile => parameter("InstanceProfileName"),
         // Its own is the first; origins have some, too.
         Kind::Distribution => xml("Id").into_iter().take(1).collect(),
     }
@@ -187,6 +192,9 @@ mod tests {
         assert_eq!(lives.word(Kind::Database, "db"), Some("creating"));
         lives.0.get_mut(&(Kind::Database, "db".into())).unwrap().began =
             Instant::now().checked_sub(seconds(661)).unwrap();
+        assert_eq!(lives.word(Kind::Database, "db"), Some("modifying"));
+        lives.0.get_mut(&(Kind::Database, "db".into())).unwrap().began =
+            Instant::now().checked_sub(seconds(721)).unwrap();
         assert_eq!(lives.word(Kind::Database, "db"), None);
     }
 

@@ -13,6 +13,7 @@ mod guards;
 mod life;
 mod moto;
 mod operate;
+mod outage;
 mod picture;
 mod promotion;
 mod refusal;
@@ -201,6 +202,7 @@ fn tick(sync: &Arc<Sync>, over: &AtomicBool) {
                 Ok(new) => {
                     seen = (changes, Instant::now());
                     picture = new;
+                    sync.shared.lock().see(&picture);
                     Ok(())
                 }
                 Err(err) => Err(err),
@@ -210,6 +212,7 @@ fn tick(sync: &Arc<Sync>, over: &AtomicBool) {
         };
         let done = read.and_then(|()| sync.reconcile(&picture));
         sync.report("reconciling", done);
+        sync.report("keeping a zone down", outage::keep_down(sync, &picture));
         work::health(sync);
         if exported.elapsed() > EXPORT {
             sync.report("exporting logs", exports.round(sync));

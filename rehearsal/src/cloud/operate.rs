@@ -24,6 +24,10 @@ pub struct Status {
     /// The state of each target by group.
     pub targets: BTreeMap<String, BTreeMap<String, String>>,
     pub balancers: BTreeSet<String>,
+    /// The `Name` tag and the number of mount targets by file system.
+    pub file_systems: BTreeMap<String, (String, usize)>,
+    /// Zones without power.
+    pub broken_zones: BTreeSet<String>,
     /// What is being done.
     pub busy: BTreeSet<String>,
     /// What failed, and will be tried again.
@@ -52,30 +56,33 @@ impl Cloud {
         }
     }
 
-    /// Cuts the power of every host and database of a zone.
+    /// The id of a file system, by its id or by its `Name` tag if only one has that.
     ///
     /// # Errors
-    /// If there is nothing in that zone.
-    pub fn kill_zone(&self, zone: &str) -> anyhow::Result<()> {
-        let (machines, databases): (Vec<Instance>, Vec<crate::Database>) = {
-            let running = self.sync.running();
-            let ours = |id: &String| running.known_as.get(id).is_some_and(|it| it.1 == zone);
-            let machines = running.machines.iter().filter(|it| ours(it.0)).map(|it| it.1.clone());
-            let there = |it: &&crate::Database| running.zones.get(&it.primary()).is_some_and(|it| it == zone);
-            (machines.collect(), running.databases.values().filter(there).cloned().collect())
-        };
-        if machines.is_empty() && databases.is_empty() {
-            bail!("there is nothing in zone {zone}");
+    /// If there is none or more than one.
+    pub fn file_system(&self, name: &str) -> anyhow::Result<String> {
+        let running = self.sync.running();
+        let all = &running.file_systems;
+        if all.contains_key(name) {
+            return Ok(name.to_owned());
         }
-        machines.iter().try_for_each(Instance::kill)?;
-        databases.iter().try_for_each(crate::Database::kill_primary)
+        let same: Vec<&String> = all.iter().filter(|it| it.1 == name).map(|it| it.0).collect();
+        match same[..] {
+            [id] => Ok(id.clone()),
+            [] => {
+                let known: Vec<String> = all.iter().map(|(id, name)| format!("{id} {name}")).collect();
+                bail!("there is no file system {name}; there are: {}", known.join(", "))
+            }
+            _ => bail!("{name} could be any of {same:?}; use the id"),
+        }
     }
 
     /// Pulls the cables of a file system's mount targets, or plugs them in; whoever has mounted it feels it, too.
     ///
     /// # Errors
     /// If there is no such file system.
-    pub fn link_file_system(&self, id: &str, up: bool) -> anyhow::Result<()> {
+    pub fn link_file_system(&self, name: &str, up: bool) -> anyhow::Result<()> {
+        let id = &self.file_system(name)?;
         let targets = self.sync.running().mount_targets.get(id).cloned();
         let targets = targets.with_context(|| format!("there is no file system {id} with mount targets"))?;
         targets.iter().try_for_each(|it| self.region().link(it, up))?;
@@ -143,6 +150,7 @@ impl Cloud {
             (group.clone(), all.iter().map(|(target, it)| (target.clone(), state(it))).collect())
         });
         let targets = targets.collect();
+        let broken_zones = known.outages.keys().cloned().collect();
         drop(known);
         let running = self.sync.running();
         let machines = running.machines.iter().map(|(id, it)| {
@@ -160,6 +168,14 @@ impl Cloud {
             replicas: running.replicas.keys().cloned().collect(),
             targets,
             balancers: running.balancers.keys().cloned().collect(),
+            file_systems: running
+                .file_systems
+                .iter()
+                .map(|(id, name)| {
+                    (id.clone(), (name.clone(), running.mount_targets.get(id).map_or(0, Vec::len)))
+                })
+                .collect(),
+            broken_zones,
             busy: running.busy.clone(),
             problems: running.problems.iter().map(|(what, it)| (what.clone(), it.1.clone())).collect(),
         }

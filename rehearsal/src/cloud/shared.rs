@@ -8,6 +8,8 @@ use std::time::Instant;
 use super::fault::Fault;
 use super::guards::Interface;
 use super::life::Lives;
+use super::outage::Outage;
+use super::picture::Picture;
 use super::scaling::Scaling;
 use super::unseen::Unseen;
 use crate::balancer::Health;
@@ -46,9 +48,27 @@ pub(super) struct Known {
     pub(super) zones: BTreeMap<String, (String, Option<String>)>,
     /// Interfaces of balancers that are gone; until when.
     pub(super) lingering: Vec<(Instant, Interface)>,
+    /// The access controls that each distribution's origins have.
+    pub(super) access_controls: BTreeMap<String, Vec<String>>,
+    /// The target groups that a listener leads to, with their ports.
+    pub(super) listened: BTreeMap<String, u16>,
+    /// Instances that shall not run.
+    pub(super) stopped: BTreeSet<String>,
+    /// Zones without power, and what they have lost.
+    pub(super) outages: BTreeMap<String, Outage>,
     /// Whether nobody's Systems Manager agent can be reached.
     pub(super) ssm_broken: bool,
     pub(super) scaling: Scaling,
+}
+
+impl Known {
+    /// What targets' states depend on besides their balancers.
+    pub(super) fn see(&mut self, picture: &Picture) {
+        let groups = picture.balancers.values().flat_map(|it| &it.groups);
+        self.listened = groups.map(|it| (it.name.clone(), it.port)).collect();
+        let stopped = picture.machines.iter().filter(|it| !it.1.running);
+        self.stopped = stopped.map(|it| it.0.clone()).collect();
+    }
 }
 
 impl Shared {

@@ -51,8 +51,8 @@ pub(super) struct Running {
     pub(super) stopped: BTreeSet<String>,
     /// NAT gateways and mount targets.
     pub(super) places: BTreeSet<String>,
-    /// File systems that were made here.
-    pub(super) file_systems: BTreeSet<String>,
+    /// File systems whose folders were made here.
+    pub(super) folders: BTreeSet<String>,
     pub(super) databases: BTreeMap<String, Database>,
     /// Sources by replica.
     pub(super) replicas: BTreeMap<String, String>,
@@ -63,6 +63,8 @@ pub(super) struct Running {
     pub(super) problems: BTreeMap<String, (Instant, String)>,
     /// Each instance's name and zone.
     pub(super) known_as: BTreeMap<String, (String, String)>,
+    /// The `Name` tag by file system.
+    pub(super) file_systems: BTreeMap<String, String>,
     /// Mount targets by file system.
     pub(super) mount_targets: BTreeMap<String, Vec<String>>,
     /// Each database's zones: the primary's at first, and the standby's.
@@ -183,7 +185,7 @@ impl Sync {
         for (id, it) in &picture.mount_targets {
             if !running.places.contains(id) {
                 self.region.file_system(&it.file_system)?.mount_target(id, it.address)?;
-                running.file_systems.insert(it.file_system.clone());
+                running.folders.insert(it.file_system.clone());
                 changed |= running.places.insert(id.clone());
             }
         }
@@ -194,10 +196,10 @@ impl Sync {
             self.region.remove_namespace(&id)?;
             changed |= running.places.remove(&id);
         }
-        let gone: Vec<String> = running.file_systems.difference(&picture.file_systems).cloned().collect();
-        for id in gone {
+        let gone = running.folders.iter().filter(|it| !picture.file_systems.contains_key(*it));
+        for id in gone.cloned().collect::<Vec<_>>() {
             self.region.file_system(&id)?.delete()?;
-            running.file_systems.remove(&id);
+            running.folders.remove(&id);
         }
         Ok(changed)
     }
@@ -237,6 +239,7 @@ impl Sync {
                 (id.clone(), (it.tags.get("Name").cloned().unwrap_or_default(), zone(&it.subnet)))
             })
             .collect();
+        running.file_systems.clone_from(&picture.file_systems);
         running.mount_targets.clear();
         for (id, it) in &picture.mount_targets {
             running.mount_targets.entry(it.file_system.clone()).or_default().push(id.clone());

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use crate::authority::{Authority, Certificate};
+use crate::instance::Instance;
 use crate::region::Region;
 use server::Server;
 
@@ -203,6 +204,13 @@ impl Database {
     /// Where the standby is, if there is one that is ready to take over.
     pub fn standby(&self) -> Option<Ipv4Addr> {
         self.state().standby.as_ref().map(Server::address)
+    }
+
+    /// The machines of the primary, the standby and the replicas.
+    pub(crate) fn machines(&self) -> Vec<Instance> {
+        let state = self.state();
+        let all = [&state.primary].into_iter().chain(&state.standby).chain(state.replicas.values());
+        all.map(|it| it.machine().clone()).collect()
     }
 
     /// Runs SQL on the primary as its root; rows as tab-separated lines.

@@ -69,6 +69,10 @@ impl Server {
         self.machine.phase().is_ok_and(|it| it == Phase::Running)
     }
 
+    pub(super) fn machine(&self) -> &Instance {
+        &self.machine
+    }
+
     pub(super) fn address(&self) -> Ipv4Addr {
         self.machine.address()
     }

@@ -76,7 +76,16 @@ impl Aws {
         let profile = profile.map(|it| IamInstanceProfileSpecification::builder().name(it).build());
         let run = self.ec2.run_instances().image_id("ami-0870825cefcaafcc8").min_count(1).max_count(1);
         let run = run.subnet_id(subnet).tag_specifications(tags).set_iam_instance_profile(profile);
-        run.send().await.unwrap().instances.unwrap()[0].instance_id.clone().unwrap()
+        loop {
+            match run.clone().send().await {
+                Ok(it) => return it.instances()[0].instance_id().unwrap().to_owned(),
+                // A profile that was just made.
+                Err(err) if err.message().is_some_and(|it| it.contains("IAM Instance Profile")) => {
+                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                }
+                Err(err) => panic!("{name} was not launched: {err:?}"),
+            }
+        }
     }
 
     /// A profile whose role may do this.

@@ -16,7 +16,7 @@ fn calls_are_refused_lost_and_misled_as_ordered() {
     block_on(async {
         let aws = aws();
         once(FaultKind::Throttling, "DescribeVolumes");
-        assert_eq!(code(aws.ec2.describe_volumes().send().await), "Throttling");
+        assert_eq!(code(aws.ec2.describe_volumes().send().await), "RequestLimitExceeded");
         once(FaultKind::InternalError, "DescribeVolumes");
         assert_eq!(code(aws.ec2.describe_volumes().send().await), "InternalFailure");
         once(FaultKind::AuthFailure, "DescribeVolumes");

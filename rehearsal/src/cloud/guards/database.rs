@@ -14,9 +14,15 @@ pub(super) async fn refuse(sync: &Sync, call: &Call) -> Option<Refusal> {
         "CreateDBInstance" => {
             let short = given("MasterUserPassword").is_some_and(|it| it.chars().count() < 8);
             let words = "The parameter MasterUserPassword is not a valid password because it is shorter than 8 characters.";
-            short.then(|| Refusal::new("InvalidParameterValue", words))
+            let short = short.then(|| Refusal::new("InvalidParameterValue", words));
+            short
+                .or_else(|| no_class(given("DBInstanceClass")?))
+                .or_else(|| no_version(given("Engine")?, given("EngineVersion")?))
         }
         "CreateDBInstanceReadReplica" => {
+            if let Some(refusal) = given("DBInstanceClass").and_then(no_class) {
+                return Some(refusal);
+            }
             let source = find(sync, given("SourceDBInstanceIdentifier")?).await?;
             if let Some(refusal) = not_available(sync, &source) {
                 return Some(refusal);
@@ -71,6 +77,35 @@ pub(super) async fn refuse(sync: &Sync, call: &Call) -> Option<Refusal> {
         }
         _ => None,
     }
+}
+
+/// Families of instance classes for MySQL, and sizes.
+const FAMILIES: [&str; 18] = [
+    "t3", "t4g", "m5", "m5d", "m6g", "m6gd", "m6i", "m6id", "m7g", "m7i", "m8g", "r5", "r5b", "r6g", "r6i",
+    "r7g", "r7i", "r8g",
+];
+const SIZES: [&str; 12] = [
+    "micro", "small", "medium", "large", "xlarge", "2xlarge", "4xlarge", "8xlarge", "12xlarge", "16xlarge",
+    "24xlarge", "48xlarge",
+];
+/// The versions that each engine has, whatever comes after.
+const VERSIONS: [(&str, &[&str]); 2] =
+    [("mysql", &["5.7", "8.0", "8.4"]), ("mariadb", &["10.5", "10.6", "10.11", "11.4", "11.8"])];
+
+fn no_class(class: &str) -> Option<Refusal> {
+    let parts: Vec<&str> = class.split('.').collect();
+    let known =
+        matches!(parts[..], ["db", family, size] if FAMILIES.contains(&family) && SIZES.contains(&size));
+    let words = format!("Invalid DB Instance class: {class}");
+    (!known).then(|| Refusal::new("InvalidParameterValue", words))
+}
+
+fn no_version(engine: &str, version: &str) -> Option<Refusal> {
+    let all = VERSIONS.iter().find(|it| it.0 == engine)?.1;
+    let known =
+        all.iter().any(|it| version.strip_prefix(it).is_some_and(|it| it.is_empty() || it.starts_with('.')));
+    let words = format!("Cannot find version {version} for {engine}");
+    (!known).then(|| Refusal::new("InvalidParameterCombination", words))
 }
 
 async fn delete(sync: &Sync, call: &Call) -> Option<Refusal> {

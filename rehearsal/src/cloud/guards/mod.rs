@@ -1,10 +1,13 @@
 //! What AWS would refuse and the control plane would not: looked up there, and answered with AWS's own codes.
 
 mod database;
+mod interfaces;
 mod network;
+mod policy;
 mod site;
 
-pub(super) use network::{Interface, left_by};
+pub(super) use interfaces::{Interface, left_by, shown};
+pub(super) use network::{unknown_profile, unlaunchable};
 
 use super::call::Call;
 use super::life::Kind;
@@ -18,6 +21,8 @@ pub(super) async fn refuse(sync: &Sync, call: &Call) -> Option<Refusal> {
         "rds" => database::refuse(sync, call).await,
         "elasticloadbalancing" => network::refuse_balancer(sync, call).await,
         "elasticfilesystem" => network::refuse_files(sync, call).await,
+        "iam" => policy::refuse(call),
+        "s3" => policy::refuse_bucket(sync, call).await,
         "cloudfront" => site::refuse(sync, call).await,
         _ => None,
     }

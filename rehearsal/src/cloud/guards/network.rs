@@ -5,19 +5,13 @@ use std::collections::BTreeSet;
 use aws_sdk_ec2::error::ProvideErrorMetadata;
 use aws_sdk_ec2::types::{NatGateway, SecurityGroup};
 
+use super::interfaces::{Interface, interfaces, is_there};
 use super::listed;
 use crate::cloud::call::Call;
 use crate::cloud::life::Kind;
 use crate::cloud::refusal::Refusal;
+use crate::cloud::shared::Shared;
 use crate::cloud::sync::Sync;
-
-/// A network interface, whoever it belongs to.
-#[derive(Clone)]
-pub(in crate::cloud) struct Interface {
-    subnet: String,
-    groups: Vec<String>,
-    is_public: bool,
-}
 
 pub(super) async fn refuse(sync: &Sync, call: &Call) -> Option<Refusal> {
     let given = |name: &str| call.parameter(name);
@@ -50,6 +44,14 @@ pub(super) async fn refuse(sync: &Sync, call: &Call) -> Option<Refusal> {
             interfaces(sync).await?.iter().any(mapped).then(|| Refusal::new("DependencyViolation", words))
         }
         "ReleaseAddress" => address(sync, given("AllocationId")?).await,
+        "DeleteRouteTable" => {
+            let table = given("RouteTableId")?;
+            let seen = sync.clients.ec2.describe_route_tables().route_table_ids(table).send().await.ok()?;
+            let mut own = seen.route_tables().iter().flat_map(|it| it.associations());
+            let words = format!("The routeTable '{table}' has dependencies and cannot be deleted.");
+            let is_main = own.any(|it| it.main() == Some(true));
+            is_main.then(|| Refusal::new("DependencyViolation", words))
+        }
         "RunInstances" => launch(sync, call).await,
         _ => None,
     }
@@ -96,7 +98,55 @@ async fn address(sync: &Sync, allocation: &str) -> Option<Refusal> {
     used.then(|| Refusal::new("InvalidIPAddress.InUse", words))
 }
 
+/// What forbids a launch of that class, with that profile, in that zone, whoever wants it.
+pub(in crate::cloud) async fn unlaunchable(
+    sync: &Sync,
+    class: Option<&str>,
+    profile: Option<&str>,
+    zone: Option<&str>,
+) -> Option<Refusal> {
+    if let Some(refusal) = profile.and_then(|it| unknown_profile(&sync.shared, it)) {
+        return Some(refusal);
+    }
+    if let Some(zone) = zone.filter(|it| sync.shared.lock().outages.contains_key(*it)) {
+        let words = format!(
+            "We currently do not have sufficient {} capacity in the Availability Zone you requested ({zone}). Our \
+             system will be working on provisioning additional capacity.",
+            class.unwrap_or("instance")
+        );
+        return Some(Refusal::new("InsufficientInstanceCapacity", words).with_status(500));
+    }
+    let class = class?;
+    let types = sync.clients.ec2.describe_instance_types().instance_types(class.into()).send().await;
+    let unknown = types.is_err_and(|err| err.code() == Some("InvalidInstanceType"));
+    let words = format!("Invalid value '{class}' for InstanceType.");
+    unknown.then(|| Refusal::new("InvalidParameterValue", words))
+}
+
+/// A profile, by its name or ARN, that was made a moment ago.
+pub(in crate::cloud) fn unknown_profile(shared: &Shared, profile: &str) -> Option<Refusal> {
+    let name = profile.rsplit('/').next().unwrap_or_default();
+    let what = if name == profile { "name" } else { "arn" };
+    let words = format!(
+        "Value ({profile}) for parameter iamInstanceProfile.{what} is invalid. Invalid IAM Instance Profile {}",
+        if what == "name" { "name" } else { "ARN" }
+    );
+    let is_young = shared.lock().lives.word(Kind::Profile, name).is_some();
+    is_young.then(|| Refusal::new("InvalidParameterValue", words))
+}
+
 async fn launch(sync: &Sync, call: &Call) -> Option<Refusal> {
+    let given = |name: &str| call.parameter(name);
+    let subnet = match given("SubnetId").or(given("NetworkInterface.1.SubnetId")) {
+        Some(id) => sync.clients.ec2.describe_subnets().subnet_ids(id).send().await.ok(),
+        None => None,
+    };
+    let zone = subnet.as_ref().and_then(|it| it.subnets().first()?.availability_zone());
+    let profile = given("IamInstanceProfile.Name").or(given("IamInstanceProfile.Arn"));
+    let zone = zone.or(given("Placement.AvailabilityZone"));
+    if let Some(refusal) = unlaunchable(sync, given("InstanceType"), profile, zone).await {
+        return Some(refusal);
+    }
     if let Some(image) = call.parameter("ImageId") {
         if sync.shared.lock().lives.word(Kind::Image, image).is_some() {
             let words = format!("The image ID '{image}' is not available yet");
@@ -142,9 +192,18 @@ pub(super) async fn refuse_balancer(sync: &Sync, call: &Call) -> Option<Refusal>
                 let words = format!("A load balancer with the name {name} exists, but with other settings");
                 return Some(Refusal::new("DuplicateLoadBalancerName", words));
             }
-            let few = listed(call, "Subnets").len() == 1;
+            let given = listed(call, "Subnets");
             let words = "At least two subnets in two different Availability Zones must be specified";
-            few.then(|| Refusal::new("ValidationError", words))
+            if given.len() == 1 {
+                return Some(Refusal::new("ValidationError", words));
+            }
+            let given: Vec<String> = given.into_iter().map(str::to_owned).collect();
+            let seen = sync.clients.ec2.describe_subnets().set_subnet_ids(Some(given)).send().await.ok()?;
+            let zones: BTreeSet<&str> =
+                seen.subnets().iter().filter_map(|it| it.availability_zone()).collect();
+            let words =
+                "A load balancer cannot be attached to multiple subnets in the same Availability Zone";
+            (zones.len() < seen.subnets().len()).then(|| Refusal::new("InvalidConfigurationRequest", words))
         }
         "CreateListener" => {
             let (balancer, port) = (call.parameter("LoadBalancerArn")?, call.parameter("Port")?);
@@ -163,74 +222,4 @@ pub(super) async fn refuse_balancer(sync: &Sync, call: &Call) -> Option<Refusal>
 pub(super) async fn gateway_exists(sync: &Sync, id: &str) -> bool {
     let seen = sync.clients.ec2.describe_nat_gateways().nat_gateway_ids(id).send().await;
     seen.is_ok_and(|it| it.nat_gateways().iter().any(is_there))
-}
-
-fn is_there(it: &NatGateway) -> bool {
-    !it.state().is_some_and(|it| matches!(it.as_str(), "deleted" | "failed"))
-}
-
-/// All network interfaces that there are, those of a balancer that has just gone among them.
-async fn interfaces(sync: &Sync) -> Option<Vec<Interface>> {
-    let aws = &sync.clients;
-    let text = |it: Option<&str>| it.unwrap_or_default().to_owned();
-    let mut all = Vec::new();
-    let instances = aws.ec2.describe_instances().send().await.ok()?;
-    for it in instances.reservations().iter().flat_map(|it| it.instances()) {
-        let state = it.state().and_then(|it| it.name()).map(|it| it.as_str()).unwrap_or_default();
-        let going = it.instance_id().and_then(|it| sync.shared.lock().lives.word(Kind::Instance, it));
-        if state != "terminated" || going.is_some() {
-            all.push(Interface {
-                subnet: text(it.subnet_id()),
-                groups: it.security_groups().iter().map(|it| text(it.group_id())).collect(),
-                is_public: it.public_ip_address().is_some() && state != "terminated",
-            });
-        }
-    }
-    let gateways = aws.ec2.describe_nat_gateways().send().await.ok()?;
-    for it in gateways.nat_gateways().iter().filter(|it| is_there(it)) {
-        all.push(Interface { subnet: text(it.subnet_id()), groups: Vec::new(), is_public: true });
-    }
-    let balancers = aws.elb.describe_load_balancers().send().await.ok()?;
-    all.extend(balancers.load_balancers().iter().flat_map(of_balancer));
-    for (until, it) in &sync.shared.lock().lingering {
-        if std::time::Instant::now() < *until {
-            all.push(it.clone());
-        }
-    }
-    let systems = aws.efs.describe_file_systems().send().await.ok()?;
-    for system in systems.file_systems() {
-        let targets =
-            aws.efs.describe_mount_targets().file_system_id(system.file_system_id()).send().await.ok()?;
-        for it in targets.mount_targets() {
-            let groups =
-                aws.efs.describe_mount_target_security_groups().mount_target_id(it.mount_target_id());
-            let groups = groups.send().await.ok()?.security_groups().to_vec();
-            all.push(Interface { subnet: it.subnet_id().to_owned(), groups, is_public: false });
-        }
-    }
-    let databases = aws.rds.describe_db_instances().send().await.ok()?;
-    for it in databases.db_instances() {
-        let groups: Vec<String> =
-            it.vpc_security_groups().iter().map(|it| text(it.vpc_security_group_id())).collect();
-        for subnet in it.db_subnet_group().map(|it| it.subnets()).unwrap_or_default() {
-            let subnet = text(subnet.subnet_identifier());
-            all.push(Interface { subnet, groups: groups.clone(), is_public: false });
-        }
-    }
-    Some(all)
-}
-
-fn of_balancer(it: &aws_sdk_elasticloadbalancingv2::types::LoadBalancer) -> Vec<Interface> {
-    let is_public = it.scheme().is_none_or(|it| it.as_str() == "internet-facing");
-    let subnets = it.availability_zones().iter().filter_map(|it| it.subnet_id());
-    let groups = it.security_groups();
-    subnets.map(|it| Interface { subnet: it.to_owned(), groups: groups.to_vec(), is_public }).collect()
-}
-
-/// A balancer's interfaces outlive it: what they hold, before it goes.
-pub(in crate::cloud) async fn left_by(sync: &Sync, call: &Call) -> Vec<Interface> {
-    let Some(arn) = call.parameter("LoadBalancerArn") else { return Vec::new() };
-    let seen = sync.clients.elb.describe_load_balancers().load_balancer_arns(arn).send().await;
-    let all = seen.map(|it| it.load_balancers().iter().flat_map(of_balancer).collect::<Vec<_>>());
-    all.unwrap_or_default()
 }

@@ -26,8 +26,11 @@ pub(super) async fn refuse(sync: &Sync, call: &Call) -> Option<Refusal> {
         ("DELETE", ["origin-access-control", id]) => {
             let seen = aws.list_distributions().send().await.ok()?;
             let all = seen.distribution_list().map(|it| it.items()).unwrap_or_default();
-            let origins = all.iter().filter_map(|it| it.origins()).flat_map(|it| it.items());
-            let used = origins.filter_map(|it| it.origin_access_control_id()).any(|it| it == *id);
+            // The control plane forgets which control an origin has.
+            let known = sync.shared.lock();
+            let names =
+                |it: &str| known.access_controls.get(it).is_some_and(|it| it.iter().any(|it| it == id));
+            let used = all.iter().any(|it| names(it.id()));
             let words =
                 "Cannot delete the origin access control because it's in use by one or more distributions.";
             used.then(|| Refusal::new("OriginAccessControlInUse", words).with_status(409))

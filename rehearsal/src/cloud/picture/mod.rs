@@ -5,7 +5,7 @@ mod machines;
 mod network;
 mod storage;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use anyhow::Context;
@@ -23,7 +23,8 @@ pub(super) struct Picture {
     pub(super) machines: BTreeMap<String, MachinePlan>,
     /// Subnet and allocated address by gateway.
     pub(super) nat_gateways: BTreeMap<String, (String, Option<Ipv4Addr>)>,
-    pub(super) file_systems: BTreeSet<String>,
+    /// The `Name` tag by file system.
+    pub(super) file_systems: BTreeMap<String, String>,
     pub(super) mount_targets: BTreeMap<String, MountTargetPlan>,
     pub(super) databases: BTreeMap<String, DatabasePlan>,
     pub(super) balancers: BTreeMap<String, BalancerPlan>,

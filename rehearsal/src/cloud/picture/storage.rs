@@ -14,7 +14,8 @@ impl Picture {
     pub(super) async fn read_files(&mut self, aws: &Clients) -> anyhow::Result<()> {
         let systems = aws.efs.describe_file_systems().send().await.context("file systems")?;
         for system in systems.file_systems() {
-            self.file_systems.insert(system.file_system_id().to_owned());
+            let name = system.tags().iter().find(|it| it.key() == "Name").map(|it| it.value());
+            self.file_systems.insert(system.file_system_id().to_owned(), name.unwrap_or_default().to_owned());
             let targets =
                 aws.efs.describe_mount_targets().file_system_id(system.file_system_id()).send().await;
             for it in targets.context("mount targets")?.mount_targets() {

@@ -18,11 +18,14 @@ use super::round::Deed;
 use super::watch::delete_alarms;
 use crate::cloud::call::Call;
 use crate::cloud::clients::Clients;
-use crate::cloud::fault::{FaultKind, strike};
+use crate::cloud::fault::strike;
+use crate::cloud::guards;
 use crate::cloud::sync::Sync;
 
 /// After a launch that failed, no other for so long.
 const HOLD: Duration = Duration::from_secs(10);
+/// A zone that had no machine left is not tried for so long, if there is another.
+const STARVED: Duration = Duration::from_secs(30);
 
 pub(super) fn perform(sync: &Arc<Sync>, group: &str, deed: Deed) {
     let name = group.to_owned();
@@ -69,7 +72,7 @@ fn changed<T>(sync: &Sync, group: &str, change: impl FnOnce(&mut Group) -> T) ->
 fn launch(sync: &Arc<Sync>, group: &str, activity: &str, place: &Place) -> anyhow::Result<()> {
     // What was ordered to go wrong goes wrong for groups as well.
     let call = Call { service: "ec2".into(), action: "RunInstances".into(), ..Call::default() };
-    let fault = strike(&mut sync.shared.lock().faults, &call).and_then(FaultKind::answer);
+    let fault = strike(&mut sync.shared.lock().faults, &call).and_then(|it| it.answer(&call));
     let done = match fault {
         Some((_, code, words)) => Err(anyhow::anyhow!("{code}: {words}")),
         None => sync.runtime.block_on(run(sync, group, place)),
@@ -105,11 +108,17 @@ fn launch(sync: &Arc<Sync>, group: &str, activity: &str, place: &Place) -> anyho
             Ok(())
         }
         Err(err) => {
+            let starved = format!("{err:#}").contains("InsufficientInstanceCapacity");
             let words = format!("{err:#}. Launching EC2 instance failed.");
             changed(sync, group, |group| {
                 group.launching.remove(activity);
                 group.history.end(activity, Status::Failed, Some(words), now);
-                group.hold = now.checked_add(HOLD).ok();
+                if starved {
+                    group.starved.extend(now.checked_add(STARVED).ok().map(|it| (place.zone.clone(), it)));
+                }
+                // Another zone is tried at once.
+                let elsewhere = starved && group.open_places(now).iter().all(|it| it.zone != place.zone);
+                group.hold = now.checked_add(HOLD).ok().filter(|_| !elsewhere);
             });
             // The history tells it; the next attempt is a launch of its own.
             Ok(())
@@ -133,6 +142,12 @@ async fn run(sync: &Sync, group: &str, place: &Place) -> anyhow::Result<(String,
         version.with_context(|| format!("launch template {} has no version {wanted}", template.id))?;
     let number = version.version_number().unwrap_or(1);
     let data = version.launch_template_data();
+    let own = data.and_then(|it| it.iam_instance_profile());
+    let own = own.and_then(|it| it.name().or(it.arn()));
+    let class = data.and_then(|it| it.instance_type()).map(|it| it.as_str());
+    if let Some(it) = guards::unlaunchable(sync, class, own, Some(&place.zone)).await {
+        anyhow::bail!("{}: {}", it.code, it.words);
+    }
     let tags = tags
         .iter()
         .filter(|it| it.propagates)

@@ -87,6 +87,8 @@ pub(super) struct Group {
     pub(super) rebalancing: Option<String>,
     /// No launch before then: the last one failed.
     pub(super) hold: Option<Timestamp>,
+    /// Zones that had no machine left, and until when they are left alone.
+    pub(super) starved: BTreeMap<String, Timestamp>,
     /// When an instance last came or went.
     pub(super) scaled: Option<Timestamp>,
     /// Newest last.

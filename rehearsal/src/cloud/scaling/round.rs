@@ -173,6 +173,8 @@ impl Group {
         self.why.clear();
         let moves = launches && self.is_steady() && !self.is_suspended("AZRebalance");
         let taken: Vec<&Place> = self.active().map(|it| &it.1.place).collect();
+        // Where nobody can be put, nobody is moved.
+        let moves = moves && self.starved.values().all(|it| *it <= now);
         match choose::unbalanced(&self.places, &taken) {
             Some(zones) if moves && !self.is_suspended("Terminate") && self.refreshing().is_none() => {
                 let deed = self.launch(cause::rebalanced(now, &zones), now);
@@ -193,10 +195,17 @@ impl Group {
 
     fn launch(&mut self, why: String, now: Timestamp) -> Option<Deed> {
         let taken: Vec<&Place> = self.active().map(|it| &it.1.place).chain(self.launching.values()).collect();
-        let place = choose::place(&self.places, &taken)?.clone();
+        let place = choose::place(&self.open_places(now), &taken)?.clone();
         let activity = self.history.begin("Launching a new EC2 instance".into(), why, place.clone(), now);
         self.launching.insert(activity.clone(), place.clone());
         Some(Deed::Launch { activity, place })
+    }
+
+    /// The subnets of the zones that have machines left; all of them where none has.
+    pub(super) fn open_places(&self, now: Timestamp) -> Vec<Place> {
+        let is_open = |it: &&Place| self.starved.get(&it.zone).is_none_or(|until| *until <= now);
+        let open: Vec<Place> = self.places.iter().filter(is_open).cloned().collect();
+        if open.is_empty() { self.places.clone() } else { open }
     }
 
     fn shrink(&mut self, count: usize, desired: usize, pace: Pace, now: Timestamp) {

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use super::group::{Group, Place, Scaling, Template};
 use crate::cloud::call::Call;
 use crate::cloud::clients::Clients;
+use crate::cloud::guards;
 use crate::cloud::refusal::Refusal;
 use crate::cloud::shared::Shared;
 use xml::Xml;
@@ -115,14 +116,14 @@ async fn look_up(shared: &Shared, aws: &Clients, call: &Call) -> Result<Facts, R
         shared.lock().scaling.groups.get(name).map(|it| it.template.clone())
     });
     if let Some(template) = named.or(of_group.flatten()) {
-        let (template, version) = known_template(aws, template).await?;
+        let (template, version) = known_template(shared, aws, template).await?;
         (facts.template, facts.version) = (Some(template), version);
     }
     Ok(facts)
 }
 
 /// The template with both its names, and the number of the version that it stands for.
-async fn known_template(aws: &Clients, given: Template) -> Result<(Template, i64), Refusal> {
+async fn known_template(shared: &Shared, aws: &Clients, given: Template) -> Result<(Template, i64), Refusal> {
     let version = given.version.as_deref().unwrap_or("$Default");
     let some = |it: &String| Some(it.clone()).filter(|it| !it.is_empty());
     let ask = aws.ec2.describe_launch_template_versions().versions(version);
@@ -136,6 +137,11 @@ async fn known_template(aws: &Clients, given: Template) -> Result<(Template, i64
     })?;
     let found = read.launch_template_versions().first();
     let found = found.ok_or_else(|| unknown(&format!("It has no version {version}.")))?;
+    let profile = found.launch_template_data().and_then(|it| it.iam_instance_profile());
+    let profile = profile.and_then(|it| it.name().or(it.arn()));
+    if let Some(it) = profile.and_then(|it| guards::unknown_profile(shared, it)) {
+        return Err(unknown(&it.words));
+    }
     let text = |it: Option<&str>| it.unwrap_or_default().to_owned();
     let template =
         Template { id: text(found.launch_template_id()), name: text(found.launch_template_name()), ..given };
