@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::Path;
 
+use nix::sys::inotify::{InitFlags, Inotify};
 use nix::unistd::{Uid, geteuid};
 
+use crate::ControlPlane;
 use crate::cgroups::Cgroups;
 use crate::user;
 
@@ -19,6 +21,9 @@ pub struct Finding {
 /// Programs that a region runs, and the Debian package of each.
 const PROGRAMS: [(&str, &str); 3] = [("ip", "iproute2"), ("nft", "nftables"), ("mmdebstrap", "mmdebstrap")];
 
+/// Eleven machines, about seven each.
+const WATCHES: usize = 80;
+
 /// Programs without which only a command of the operator's does not work.
 const HANDY: [(&str, &str); 2] = [("curl", "curl"), ("ssh", "openssh-client")];
 
@@ -29,9 +34,14 @@ pub fn doctor() -> Vec<Finding> {
         Finding { what: "overlay file system", result: filesystem("overlay") },
         Finding { what: "control groups", result: control_groups() },
         Finding { what: "privileges", result: privileges(geteuid()) },
+        Finding { what: "watches of files", result: watches() },
     ];
     all.extend(PROGRAMS.map(|(what, package)| Finding { what, result: program(what, package) }));
-    all.push(Finding { what: "control plane", result: control_plane(&crate::Options::default().moto) });
+    // Only the programs can tell.
+    if all.iter().all(|it| it.result.is_ok()) {
+        all.push(Finding { what: "network", result: network() });
+    }
+    all.push(Finding { what: "control plane", result: control_plane(&ControlPlane::from_env()) });
     all
 }
 
@@ -55,12 +65,61 @@ pub(crate) fn handy() -> Vec<Finding> {
     HANDY.map(|(what, package)| Finding { what, result: program(what, package) }).into()
 }
 
-fn control_plane(venv: &Path) -> Result<String, String> {
+fn control_plane(it: &ControlPlane) -> Result<String, String> {
+    let venv = match it {
+        ControlPlane::Url(url) => {
+            return ControlPlane::address(url).map(|it| it.to_string()).map_err(|err| err.to_string());
+        }
+        ControlPlane::Moto(venv) => venv,
+    };
     let program = venv.join("bin/moto_server");
     match program.exists() {
         true => Ok(program.display().to_string()),
         false => Err(format!("{} is not there; `scripts/setup` installs moto", program.display())),
     }
+}
+
+/// Each systemd waits for changes of files with a few descriptors, of which Linux gives a user 128 in all by default.
+fn watches() -> Result<String, String> {
+    let place = |_| Inotify::init(InitFlags::IN_CLOEXEC).ok();
+    let free = (0..WATCHES).map_while(place).collect::<Vec<_>>().len();
+    if free == WATCHES {
+        return Ok(format!("{WATCHES} at least"));
+    }
+    Err(format!(
+        "only {free} are free, and a lab at its largest takes {WATCHES}; `sysctl fs.inotify.max_user_instances=1024` \
+         allows more"
+    ))
+}
+
+/// Kinds of links and rules are modules that a kernel may lack: made for a moment, in a network of its own.
+fn network() -> Result<String, String> {
+    let tries = [
+        ("ip link add lamp0 type veth peer name lamp1", "veth"),
+        ("nft add table inet lamp", "nf_tables"),
+        (
+            "nft 'add table ip lamp; add chain ip lamp nat { type nat hook postrouting priority 100; }'",
+            "nf_nat",
+        ),
+    ];
+    for (command, module) in tries {
+        let mut unshare = std::process::Command::new("unshare");
+        if !geteuid().is_root() {
+            unshare.args(["--user", "--map-root-user"]);
+        }
+        let said = unshare.args(["--net", "sh", "-c", command]).env("PATH", crate::PATH).output();
+        match said {
+            Ok(it) if it.status.success() => (),
+            Ok(it) => {
+                let words = String::from_utf8_lossy(&it.stderr).trim().to_owned();
+                return Err(format!(
+                    "`{command}` says {words}; `modprobe {module}` loads what it needs (package linux-image-amd64)"
+                ));
+            }
+            Err(err) => return Err(format!("unshare: {err}; `apt-get install util-linux` brings it")),
+        }
+    }
+    Ok("veth, nf_tables, nat".to_owned())
 }
 
 fn namespaces() -> Result<String, String> {
@@ -130,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_missing_control_plane_is_told_with_the_command_that_brings_it() {
-        let said = control_plane(Path::new("/no/such/folder")).unwrap_err();
+        let said = control_plane(&ControlPlane::Moto("/no/such/folder".into())).unwrap_err();
         assert!(said.contains("/no/such/folder/bin/moto_server") && said.contains("scripts/setup"), "{said}");
     }
 

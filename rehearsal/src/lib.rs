@@ -39,7 +39,7 @@ mod wire;
 pub use authority::{Authority, Certificate};
 pub use balancer::{Balancer, BalancerSpec, Check, Health, Listener, PathRule, TargetGroup, TargetState};
 pub use builder::Builder;
-pub use cloud::{Cloud, Fault, FaultKind, Options, Status};
+pub use cloud::{Cloud, ControlPlane, Fault, FaultKind, Options, Status};
 pub use command::{Output, Running};
 pub use database::{Database, DatabaseEvent, DatabaseSpec};
 pub use doctor::{Finding, doctor};

@@ -1,6 +1,6 @@
 //! `lamp rehearsal …` as an operator types it.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests are tests")]
 
 #[path = "door/aws.rs"]
 #[allow(dead_code, reason = "not every test needs all of it")]
@@ -223,4 +223,58 @@ fn what_is_broken_as_typed_breaks_and_heals() {
     lamp(&state, "mend zone ap-northeast-2a").unwrap();
     until(&state, "it is back", "exec web-a true", |code, _| code == 0);
     assert!(!lamp(&state, "status").unwrap().1.contains("broken"));
+}
+
+#[test]
+fn another_control_plane_takes_the_place_of_moto_by_its_url() {
+    let (dir, state) = own_state();
+    let own = std::env::current_exe().unwrap();
+    let start = |url: &str| {
+        let mut again = std::process::Command::new(&own);
+        again.args(["--ignored", "--exact", "a_start_in_an_environment_of_its_own", "--nocapture"]);
+        again.env("LAMP_STATE", dir.path()).env("LAMP_CONTROL_PLANE", url).output().unwrap()
+    };
+    let text = |it: &std::process::Output| {
+        format!("{}{}", String::from_utf8_lossy(&it.stdout), String::from_utf8_lossy(&it.stderr))
+    };
+    let far = start("http://192.0.2.1:80");
+    assert!(
+        !far.status.success() && text(&far).contains("nothing beyond this machine is asked"),
+        "{}",
+        text(&far)
+    );
+
+    // One that this test has started, with something in it.
+    let rehearsal::ControlPlane::Moto(venv) = rehearsal::ControlPlane::from_env() else {
+        panic!("set for this test?")
+    };
+    let mut moto = std::process::Command::new(venv.join("bin/moto_server"));
+    moto.args(["-H", "127.0.0.1", "-p", "0"])
+        .env("PYTHONUNBUFFERED", "1")
+        .stderr(std::process::Stdio::piped());
+    let mut moto = moto.stdout(std::process::Stdio::null()).spawn().unwrap();
+    let mut lines =
+        std::io::BufRead::lines(std::io::BufReader::new(moto.stderr.take().unwrap())).map_while(Result::ok);
+    let url = lines.find_map(|it| Some(it[it.find("http://127.0.0.1:")?..].trim().to_owned())).unwrap();
+    std::thread::spawn(move || lines.for_each(drop));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let there = Aws::new(&url);
+    let vpc = runtime.block_on(there.vpc("10.1.0.0/16"));
+
+    let began = start(&url);
+    let running = Running(&state);
+    assert!(began.status.success(), "{}", text(&began));
+    let said = text(&began);
+    let endpoint = said.rsplit_once("AWS_ENDPOINT_URL=").unwrap().1.lines().next().unwrap();
+    let seen = runtime.block_on(Aws::new(endpoint).ec2.describe_vpcs().vpc_ids(&vpc).send());
+    assert_eq!(seen.unwrap().vpcs()[0].cidr_block(), Some("10.1.0.0/16"));
+    drop(running);
+    moto.kill().unwrap();
+    moto.wait().unwrap();
+}
+
+#[test]
+#[ignore = "the test above runs it, with another control plane"]
+fn a_start_in_an_environment_of_its_own() {
+    println!("{}", lamp(&State::from_env(), "start --port 0").unwrap().1);
 }

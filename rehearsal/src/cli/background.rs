@@ -22,8 +22,14 @@ const START: Duration = Duration::from_secs(20 * 60);
 /// Where AWS's clients look for an emulator.
 const PORT: u16 = 4566;
 /// What the cloud takes from the environment of whoever starts it: its files, and where an ordinary user's systemd is.
-const PASSED_ON: [&str; 5] =
-    ["HOME", "XDG_CACHE_HOME", "LAMP_MOTO", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"];
+const PASSED_ON: [&str; 6] = [
+    "HOME",
+    "XDG_CACHE_HOME",
+    "LAMP_MOTO",
+    "LAMP_CONTROL_PLANE",
+    "XDG_RUNTIME_DIR",
+    "DBUS_SESSION_BUS_ADDRESS",
+];
 const REGION: &str = "ap-northeast-2";
 
 /// How a cloud shall be that has to be started; what is left out does not matter.

@@ -10,8 +10,7 @@ use http::Request;
 use http_body_util::Full;
 use serde_json::Value;
 
-use super::moto;
-use crate::region::Region;
+use super::control::{Control, Way};
 
 pub(super) struct Clients {
     pub(super) ec2: aws_sdk_ec2::Client,
@@ -21,18 +20,18 @@ pub(super) struct Clients {
     pub(super) cloudfront: aws_sdk_cloudfront::Client,
     pub(super) logs: aws_sdk_cloudwatchlogs::Client,
     pub(super) region: String,
-    place: Region,
+    pub(super) way: Way,
     pub(super) iam: aws_sdk_iam::Client,
 }
 
 impl Clients {
-    pub(super) fn new(place: &Region, endpoint: &str, region: &str) -> Clients {
+    pub(super) fn new(control: &Control, region: &str) -> Clients {
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(60)).build();
         let sdk = aws_config::SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .http_client(aws_smithy_http_client::Builder::new().build_http())
             .region(aws_config::Region::new(region.to_owned()))
-            .endpoint_url(endpoint)
+            .endpoint_url(control.url())
             .credentials_provider(SharedCredentialsProvider::new(Credentials::from_keys(
                 "rehearsal",
                 "rehearsal",
@@ -49,7 +48,7 @@ impl Clients {
             cloudfront: aws_sdk_cloudfront::Client::new(&sdk),
             logs: aws_sdk_cloudwatchlogs::Client::new(&sdk),
             region: region.to_owned(),
-            place: place.clone(),
+            way: control.way.clone(),
             iam: aws_sdk_iam::Client::new(&sdk),
         }
     }
@@ -109,7 +108,7 @@ impl Clients {
             format!("AWS4-HMAC-SHA256 Credential=rehearsal/{scope}, SignedHeaders=host, Signature=0"),
         );
         let request = request.body(Full::new(Bytes::from(body.to_owned()))).context("asking S3")?;
-        moto::ask(&self.place, request).await
+        self.way.ask(request).await
     }
 
     /// A call to CloudWatch, in the JSON that moto understands: the SDK speaks CBOR.
@@ -125,7 +124,7 @@ impl Clients {
             )
             .body(Full::new(Bytes::from(question.to_string())))
             .context("asking CloudWatch")?;
-        let answer = moto::ask(&self.place, request).await?;
+        let answer = self.way.ask(request).await?;
         if !answer.status().is_success() {
             let said = String::from_utf8_lossy(answer.body());
             anyhow::bail!("CloudWatch answered {} to {action}: {said}", answer.status());

@@ -24,7 +24,6 @@ use super::clients::Clients;
 use super::fault::{FaultKind, strike};
 use super::guards;
 use super::life::{self, Kind};
-use super::moto;
 use super::promotion;
 use super::refusal::Refusal;
 use super::scaling;
@@ -173,7 +172,7 @@ impl Door {
         if dry {
             return dry_run().answer(call);
         }
-        let mut answer = match moto::ask(&self.region, self.question(call, parts, &body)).await {
+        let mut answer = match self.clients.way.ask(self.question(call, parts, &body)).await {
             Ok(answer) => answer,
             Err(err) => return unavailable(&format!("{err:#}")).answer(call),
         };
@@ -273,7 +272,7 @@ impl Door {
                     promotion::orphans(&sync, &id).await;
                 }
                 // What fails is still there, and says so as soon as its life here has ended.
-                let _ = moto::ask(&door.region, request).await;
+                let _ = door.clients.way.ask(request).await;
                 let mut known = door.shared.lock();
                 known.lives.end(kind, &id);
                 known.changes += 1;
@@ -286,7 +285,7 @@ impl Door {
     async fn described(&self, call: &Call, parts: &Parts, id: &str) -> Response<Full<Bytes>> {
         let form = format!("Action=DescribeDBInstances&Version=2014-10-31&DBInstanceIdentifier={id}");
         let request = self.question(call, parts.clone(), &Bytes::from(form));
-        let answer = match moto::ask(&self.region, request).await {
+        let answer = match self.clients.way.ask(request).await {
             Ok(answer) => self.reply(call, answer),
             Err(err) => return unavailable(&format!("{err:#}")).answer(call),
         };

@@ -6,6 +6,7 @@ mod breaking;
 mod call;
 mod cbor;
 mod clients;
+mod control;
 mod door;
 mod exports;
 mod fault;
@@ -28,7 +29,6 @@ mod work;
 mod xml;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -36,14 +36,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use crate::command::Running as Process;
 use crate::edge::Edge;
-use crate::forward::Forward;
 use crate::image::Image;
 use crate::region::{AWS_REGION, Region};
 use crate::state::State;
-use crate::wire::Place;
 use clients::Clients;
+use control::Control;
+pub use control::ControlPlane;
 use door::Door;
 use exports::Exports;
 pub use fault::{Fault, FaultKind};
@@ -73,8 +72,7 @@ pub struct Options {
     pub clock: u32,
     /// What instances start from, unless from an image that was made here.
     pub image: Image,
-    /// moto's virtual environment.
-    pub moto: PathBuf,
+    pub control_plane: ControlPlane,
 }
 
 impl Default for Options {
@@ -85,7 +83,7 @@ impl Default for Options {
             port: 0,
             clock: 60,
             image: Image::web(),
-            moto: moto::venv(),
+            control_plane: ControlPlane::from_env(),
         }
     }
 }
@@ -97,8 +95,7 @@ pub struct Cloud {
     over: Arc<AtomicBool>,
     ticker: Option<JoinHandle<()>>,
     edge: Arc<Edge>,
-    _moto: Process,
-    _control: Forward,
+    _control: Control,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
@@ -123,7 +120,7 @@ impl Cloud {
         let region = Region::start_in(options.state.clone())?;
         std::fs::write(region.dir().join(AWS_REGION), format!("{}\n", options.region))
             .context("noting the region's name")?;
-        let moto = moto::start(&region, &options.moto)?;
+        let control = Control::start(&region, &options.control_plane)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -131,8 +128,7 @@ impl Cloud {
             .context("starting the cloud's runtime")?;
         let shared = Shared::default();
         shared.lock().scaling.clock = options.clock;
-        let control = region.forward(Place::Internet, moto::ADDRESS)?;
-        let clients = Arc::new(Clients::new(&region, &control.url(), &options.region));
+        let clients = Arc::new(Clients::new(&control, &options.region));
         let door = Door::new(&region, &shared, &clients)?;
         let guard = runtime.enter();
         let port = door.open_outside(options.port)?;
@@ -153,16 +149,7 @@ impl Cloud {
             let (sync, over) = (Arc::clone(&sync), Arc::clone(&over));
             thread::spawn(move || tick(&sync, &over))
         };
-        Ok(Cloud {
-            sync,
-            port,
-            over,
-            ticker: Some(ticker),
-            edge,
-            _moto: moto,
-            _control: control,
-            runtime: Some(runtime),
-        })
+        Ok(Cloud { sync, port, over, ticker: Some(ticker), edge, _control: control, runtime: Some(runtime) })
     }
 
     /// The endpoint for `AWS_ENDPOINT_URL` on this machine.

@@ -1,4 +1,4 @@
-//! The control plane: moto's server, in the region and gone with it.
+//! moto's server, in the region and gone with it.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
@@ -6,10 +6,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
-use hyper_util::rt::TokioIo;
 
 use crate::command::Running;
 use crate::region::Region;
@@ -32,7 +28,7 @@ pub(super) fn venv() -> PathBuf {
 pub(super) fn start(region: &Region, venv: &Path) -> anyhow::Result<Running> {
     let program = venv.join("bin/moto_server");
     if !program.exists() {
-        bail!("{} is missing; the set-up command of the README installs moto", program.display());
+        bail!("{} is missing; `scripts/setup` installs moto", program.display());
     }
     let images = region.dir().join("images.json");
     std::fs::write(&images, IMAGES).context("writing the list of images")?;
@@ -53,21 +49,4 @@ pub(super) fn start(region: &Region, venv: &Path) -> anyhow::Result<Running> {
         thread::sleep(Duration::from_millis(50));
     }
     Ok(running)
-}
-
-/// One question. A connection each: moto closes them anyway.
-pub(super) async fn ask(region: &Region, request: Request<Full<Bytes>>) -> anyhow::Result<Response<Bytes>> {
-    let region = region.clone();
-    let dial = move || region.dial(Place::Internet, ADDRESS);
-    let line = tokio::task::spawn_blocking(dial).await.context("reaching the control plane")??;
-    line.set_nonblocking(true).context("reaching the control plane")?;
-    let line = tokio::net::TcpStream::from_std(line).context("reaching the control plane")?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(line))
-        .await
-        .context("reaching the control plane")?;
-    tokio::spawn(connection);
-    let answer = sender.send_request(request).await.context("asking the control plane")?;
-    let (parts, body) = answer.into_parts();
-    let body = body.collect().await.context("reading the control plane's answer")?.to_bytes();
-    Ok(Response::from_parts(parts, body))
 }
