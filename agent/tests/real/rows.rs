@@ -259,6 +259,32 @@ async fn health_is_the_hosts_alone_and_readiness_tells_every_part() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn many_who_ask_for_health_while_apache_hangs_wait_for_one_question() {
+    let page = Page::start_with(|feed| feed.converged = true).await;
+    let boot = std::fs::read_to_string("/proc/uptime").unwrap();
+    std::fs::write(page.beat(), boot.split('.').next().unwrap()).unwrap();
+    let apache = TcpListener::bind(page.apache).await.unwrap();
+    let hanging = tokio::spawn(async move {
+        let mut held = Vec::new();
+        loop {
+            tokio::select! {
+                Ok((stream, _)) = apache.accept() => held.push(stream),
+                () = tokio::time::sleep(Duration::from_secs(5)) => return held.len(),
+            }
+        }
+    });
+    let at = page.at;
+    let asking: Vec<_> =
+        (0..30).map(|_| tokio::spawn(async move { get(at, "/healthz").await.status })).collect();
+    for it in asking {
+        assert_eq!(it.await.unwrap(), 503);
+    }
+    // The first question, and one for those who came while it was under way.
+    let questions = hanging.await.unwrap();
+    assert!((1..=2).contains(&questions), "{questions} questions for 30 requests");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn metrics_count_requests_queries_and_the_host() {
     let database = Database::start().await;
     database.seed().await;
