@@ -18,6 +18,8 @@ pub mod apache;
 
 pub mod web;
 
+pub mod page;
+
 pub mod local_database;
 
 pub mod ready;
