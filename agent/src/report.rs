@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::{
     converge::{self, State},
     feed::{Feed, Status},
-    source::UNREACHABLE,
+    source::{UNREACHABLE, is_throttled},
 };
 
 /// The store takes three writes a second from the whole account: one host at most every ten seconds. A fleet that
@@ -81,7 +81,7 @@ where
     F: Future<Output = anyhow::Result<()>>,
 {
     let mut written = String::new();
-    let mut failures = 0_u32;
+    let (mut trouble, mut refusals) = (false, 0_u32);
     while reports.wait_for(|it| !it.is_empty() && *it != written).await.is_ok() {
         tokio::time::sleep(gap.mul_f64(rand::random_range(0.0..0.3))).await;
         let report = reports.borrow_and_update().clone();
@@ -95,17 +95,18 @@ where
         match publish(report.clone()).await {
             Ok(()) => {
                 written = report;
-                failures = 0;
+                (trouble, refusals) = (false, 0);
             }
             Err(err) => {
-                if failures == 0 {
+                if !std::mem::replace(&mut trouble, true) {
                     tracing::warn!("{err:#}");
                 }
-                failures += 1;
+                // A store that is away refuses nobody, and hears of us as soon as it is back.
+                refusals = if is_throttled(&err) { refusals.saturating_add(1) } else { 0 };
             }
         }
         // What is refused to many at once is asked for less and less often, each at another moment.
-        let wait = match failures {
+        let wait = match refusals {
             0 => gap,
             it => (gap * (1 << it.min(5))).mul_f64(rand::random_range(0.5..1.0)),
         };

@@ -71,7 +71,7 @@ impl Source {
         let mut pace = Pace::default();
         loop {
             let found = self.look(&have).await;
-            let throttled = matches!(&found, Err(err) if format!("{err:#}").contains("hrottl"));
+            let throttled = matches!(&found, Err(err) if is_throttled(err));
             let result = found.and_then(|look| match look {
                 Look::Same => Ok(None),
                 Look::Moved(values) => {
@@ -238,6 +238,11 @@ impl Pace {
         };
         base.mul_f64(rand::random_range(0.75..1.25))
     }
+}
+
+/// Whether the store refused because too many ask.
+pub fn is_throttled(err: &anyhow::Error) -> bool {
+    format!("{err:#}").contains("hrottl")
 }
 
 fn code<E: ProvideErrorMetadata, R>(err: &SdkError<E, R>) -> Option<&str> {
