@@ -48,6 +48,15 @@ async fn the_store_away_at_boot_is_told_on_the_console_and_away_later_hurts_nobo
         lab.put(&[("db/port", "3306")]);
         host.until("healed", SOON, || host.status()["trouble"].is_null());
 
+        // A generation that vanishes takes nothing away.
+        lab.moto.delete("generation");
+        host.until("told", SOON, || {
+            host.status()["trouble"].as_str().is_some_and(|it| it.contains("generation is gone"))
+        });
+        assert_eq!((host.page("/").status, host.site("/").status), (200, 200));
+        lab.put(&[]);
+        host.until("healed", SOON, || host.status()["trouble"].is_null());
+
         lab.region.link("aws", false).unwrap();
         host.until("told", Duration::from_secs(60), || {
             host.status()["trouble"].as_str().is_some_and(|it| it.starts_with("asking the Parameter Store"))
@@ -95,6 +104,49 @@ async fn a_database_that_is_down_at_boot_or_refuses_us_leaves_the_host_healthy()
     })
     .await
     .unwrap();
+}
+
+#[test]
+fn metadata_that_come_late_make_the_host_what_it_is() {
+    let lab = Lab::new();
+    lab.put_usual();
+    let host = lab.host("web1", baked());
+    host.sh("ip route add blackhole 169.254.169.254");
+    host.install();
+    host.until("told", Duration::from_secs(60), || host.status()["identity"]["trouble"].is_string());
+    assert!(host.status()["identity"]["zone"].is_null());
+    host.sh("ip route del blackhole 169.254.169.254");
+    host.until("in its zone", Duration::from_secs(90), || {
+        host.status()["identity"]["zone"] == super::lab::ZONE
+    });
+    host.until_ready();
+    host.until("reported", SOON, || lab.report(&host)["zone"] == super::lab::ZONE);
+}
+
+#[test]
+fn converging_once_reads_the_store_falls_back_to_what_is_known_and_leaves_the_service_alone() {
+    let lab = Lab::new();
+    lab.put_usual();
+    let host = lab.ready_host("web1");
+    let once = |before: &str| {
+        let out = host.instance.exec(&["sh", "-c", &format!("{before} lampd converge --once 2>&1")]).unwrap();
+        (out.success(), out.stdout)
+    };
+    let (fine, words) = once("");
+    assert!(!fine && words.contains("the service lampd converges this host already"), "{words}");
+    host.sh("systemctl stop lampd");
+    let (fine, words) = once("chmod 755 /root; setpriv --reuid=65534 --clear-groups");
+    assert!(!fine && words.contains("this needs root"), "{words}");
+    lab.put(&[("db/user", "somebody-new")]);
+    let (fine, words) = once("");
+    assert!(fine, "{words}");
+    host.sh("grep -q somebody-new /etc/lamp/php/dbinfo.inc");
+    // Without the store, what the service read last is the best there is.
+    lab.region.link("aws", false).unwrap();
+    host.sh("rm /etc/lamp/php/dbinfo.inc");
+    let (fine, words) = once("");
+    assert!(fine && words.contains("asking the Parameter Store"), "{words}");
+    host.sh("test -s /etc/lamp/php/dbinfo.inc");
 }
 
 #[test]
