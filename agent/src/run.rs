@@ -24,7 +24,7 @@ use crate::{
     report,
     settings::Settings,
     source::{Known, Source},
-    steps::{packages::Packages, page::Page, ready},
+    steps::{packages::Packages, ready},
 };
 
 /// What somebody breaks is mended within a minute: a pass begins this long after the last one ended.
@@ -210,7 +210,6 @@ impl Agent {
             let pass = self.pass(config);
             let fine = converge::packages(&pass).await;
             let fine = converge::web(&pass).await && fine;
-            let fine = converge::run(&self.host, &self.log, &Page).await && fine;
             self.ended(|it| &mut it.site, config);
             fine
         });

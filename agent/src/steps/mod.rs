@@ -18,8 +18,6 @@ pub mod apache;
 
 pub mod web;
 
-pub mod page;
-
 pub mod local_database;
 
 pub mod ready;

@@ -38,11 +38,6 @@ const BREAKS: &[(&str, &str, &str)] = &[
         "web",
         "systemctl is-active php8.2-fpm && systemctl is-enabled php8.2-fpm",
     ),
-    (
-        "systemctl stop lampd-page.socket lampd-page.service",
-        "page",
-        "systemctl is-active lampd-page.socket lampd-page.service",
-    ),
     ("rm /run/lamp/lamp-ready", "ready", "test -e /run/lamp/lamp-ready"),
     ("apt-get -qq -y remove php-mysql php8.2-mysql", "packages", "dpkg-query -W php8.2-mysql"),
 ];
