@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::Mutex,
+    sync::{Mutex, atomic::AtomicU32},
     time::{Duration, Instant},
 };
 
@@ -49,78 +49,116 @@ pub struct Memory {
     pub packages: Mutex<Option<steps::packages::Seen>>,
     /// Installed versions, for the report.
     pub versions: Mutex<BTreeMap<String, String>>,
+    /// For how many looks in a row the file server has been silent.
+    pub silent: AtomicU32,
 }
 
 /// One pass over all steps. The order of this function is the order of the lab notes; what does not depend on
 /// each other runs together, and the packages come before the configuration is known.
 pub async fn converge(pass: &Pass<'_>) -> bool {
-    let Pass { host, os, settings, config, log, .. } = *pass;
-    let unknown = "the stack's parameters are not known yet";
-    let packages = steps::packages::Packages::new(os, config, &pass.memory.packages, &pass.memory.versions);
-    run(host, log, &packages).await;
-    let local_database = config.is_some_and(|it| it.local_database);
+    packages(pass).await;
+    tokio::join!(dbinfo(pass), web(pass), extras(pass));
+    let fit = fit(&pass.log.0.borrow());
+    announce(pass, fit).await;
+    is_converged(&pass.log.0.borrow())
+}
 
-    let dbinfo = async {
-        let database = config.map(|it| it.database.as_ref());
-        let step = |database, roots| steps::dbinfo::DbInfo { os, database, roots };
-        match (database, settings.database_roots(host)) {
-            (Some(Some(database)), Ok(roots)) => drop(run(host, log, &step(database, roots)).await),
-            (None, _) => log.waits::<steps::dbinfo::DbInfo<'_>>(unknown, true),
-            // A host never waits for the database, so this is fine.
-            (Some(None), _) => log.waits::<steps::dbinfo::DbInfo<'_>>("the stack has no database yet", false),
-            (_, Err(err)) => log.waits::<steps::dbinfo::DbInfo<'_>>(&format!("{err:#}"), true),
-        }
+/// Why a step waits that needs the configuration.
+const UNKNOWN: &str = "the stack's parameters are not known yet";
+
+/// What every other step needs.
+pub async fn packages(pass: &Pass<'_>) -> bool {
+    let Memory { packages, versions, .. } = pass.memory;
+    let step = steps::packages::Packages::new(pass.os, pass.config, packages, versions);
+    run(pass.host, pass.log, &step).await
+}
+
+/// Apache and PHP with all that they need but the database's address.
+pub async fn web(pass: &Pass<'_>) -> bool {
+    let Pass { host, os, settings, log, .. } = *pass;
+    let (accounts, php, apache) =
+        (steps::accounts::Accounts { os }, steps::php::Php { os }, steps::apache::Apache { os });
+    let (accounts, php, apache) =
+        tokio::join!(run(host, log, &accounts), run(host, log, &php), run(host, log, &apache));
+    let index = if settings.index_php {
+        run(host, log, &steps::index::Index { os }).await
+    } else {
+        log.drop::<steps::index::Index>();
+        true
     };
+    let web = php && run(host, log, &steps::web::Web { os }).await;
+    if !php {
+        log.waits::<steps::web::Web>("PHP is not set up yet", true);
+    }
+    accounts && apache && index && web
+}
+
+/// Where PHP finds the database.
+pub async fn dbinfo(pass: &Pass<'_>) -> bool {
+    type Step<'a> = steps::dbinfo::DbInfo<'a>;
+    let Pass { host, os, settings, config, log, .. } = *pass;
+    match (config.map(|it| it.database.as_ref()), settings.database_roots(host)) {
+        (Some(Some(database)), Ok(roots)) => run(host, log, &Step { os, database, roots }).await,
+        (None, _) => {
+            log.waits::<Step<'_>>(UNKNOWN, true);
+            true
+        }
+        // A host never waits for the database, so this is fine.
+        (Some(None), _) => {
+            log.waits::<Step<'_>>("the stack has no database yet", false);
+            true
+        }
+        (_, Err(err)) => {
+            log.waits::<Step<'_>>(&format!("{err:#}"), true);
+            false
+        }
+    }
+}
+
+/// What the site can do without, and what may take its time: a file server that is dead, a server to be installed.
+pub async fn extras(pass: &Pass<'_>) -> bool {
+    let Pass { host, os, settings, config, log, .. } = *pass;
     let files = async {
         match config.map(|it| it.files.as_ref()) {
             Some(Some(files)) => {
-                let mount = steps::efs::Efs { files, region: &settings.region, zone: pass.zone };
-                run(host, log, &mount).await;
+                let silent = &pass.memory.silent;
+                let mount = steps::efs::Efs { files, region: &settings.region, zone: pass.zone, silent };
+                return run(host, log, &mount).await;
             }
             Some(None) => log.drop::<steps::efs::Efs<'_>>(),
-            None => log.waits::<steps::efs::Efs<'_>>(unknown, false),
+            None => log.waits::<steps::efs::Efs<'_>>(UNKNOWN, false),
         }
-    };
-    let web = async {
-        let (accounts, php, apache) =
-            (steps::accounts::Accounts { os }, steps::php::Php { os }, steps::apache::Apache { os });
-        let (_, php, _) =
-            tokio::join!(run(host, log, &accounts), run(host, log, &php), run(host, log, &apache));
-        if settings.index_php {
-            run(host, log, &steps::index::Index { os }).await;
-        } else {
-            log.drop::<steps::index::Index>();
-        }
-        if php {
-            run(host, log, &steps::web::Web { os }).await;
-        } else {
-            log.waits::<steps::web::Web>("PHP is not set up yet", true);
-        }
+        true
     };
     let database = async {
-        if local_database {
-            run(host, log, &steps::local_database::LocalDatabase { os }).await;
-        } else {
-            log.drop::<steps::local_database::LocalDatabase>();
+        if config.is_some_and(|it| it.local_database) {
+            return run(host, log, &steps::local_database::LocalDatabase { os }).await;
         }
+        log.drop::<steps::local_database::LocalDatabase>();
+        true
     };
-    tokio::join!(dbinfo, files, web, database);
+    let (files, database) = tokio::join!(files, database);
+    files && database
+}
 
-    let fit = fit(&log.0.borrow());
-    match config {
-        Some(_) => drop(run(host, log, &steps::ready::Ready { fit }).await),
-        // An agent that just started over has no reason to take back what the one before it found.
-        None if fit => log.waits::<steps::ready::Ready>(unknown, true),
-        None => drop(run(host, log, &steps::ready::Ready { fit }).await),
-    }
+/// Tells the balancer whether this host is fit.
+pub async fn announce(pass: &Pass<'_>, fit: bool) -> bool {
+    let Pass { host, config, log, .. } = *pass;
+    // An agent that just started over has no reason to take back what the one before it found.
+    let fine = if config.is_none() && fit {
+        log.waits::<steps::ready::Ready>(UNKNOWN, true);
+        true
+    } else {
+        run(host, log, &steps::ready::Ready { fit }).await
+    };
     if !fit {
         log.waits::<steps::ready::Ready>("other steps do not hold yet", true);
     }
-    is_converged(&log.0.borrow())
+    fine
 }
 
 /// Whether everything but the readiness file itself holds. A database that is not there yet is no fault of the host.
-fn fit(reports: &Reports) -> bool {
+pub fn fit(reports: &Reports) -> bool {
     let others = reports.iter().filter(|(name, _)| *name != steps::ready::Ready::NAME);
     let mut required = others.filter(|(_, it)| it.required);
     required.all(|(_, it)| it.held)
@@ -177,7 +215,7 @@ pub async fn run<S: Step>(host: &Host, log: &Log, step: &S) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
     use crate::host::script::scripted;

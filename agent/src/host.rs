@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{ErrorKind, Write},
+    io::{ErrorKind, Read, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
@@ -108,9 +108,20 @@ impl Host {
     /// # Errors
     /// When it exists and cannot be read.
     pub fn read_bytes(&self, path: &str) -> anyhow::Result<Option<Vec<u8>>> {
-        match fs::read(self.at(path)) {
+        let read = || -> anyhow::Result<Vec<u8>> {
+            // A pipe would block whoever opens it, a device would never end.
+            let flags = nix::libc::O_NONBLOCK;
+            let mut file = fs::OpenOptions::new().read(true).custom_flags(flags).open(self.at(path))?;
+            if !file.metadata()?.is_file() {
+                bail!("it is no regular file");
+            }
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        match read() {
             Ok(bytes) => Ok(Some(bytes)),
-            Err(err) if matches!(err.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+            Err(err) if is_missing(&err) => Ok(None),
             Err(err) => Err(err).with_context(|| format!("reading {path}")),
         }
     }
@@ -157,18 +168,44 @@ impl Host {
         mode: u32,
         owner: Owner,
     ) -> anyhow::Result<Option<String>> {
-        let Some(have) = self.read_bytes(path)? else { return Ok(Some(format!("{path} is missing"))) };
-        if have != bytes {
+        // Others may write to some of these folders: what they put there is neither followed nor waited for, and read
+        // only as far as it can be what is wanted.
+        let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
+        let mut file = match fs::OpenOptions::new().read(true).custom_flags(flags).open(self.at(path)) {
+            Ok(file) => file,
+            Err(err) if err.kind() == ErrorKind::NotFound => return Ok(Some(format!("{path} is missing"))),
+            // A link, or a socket.
+            Err(err) if matches!(err.raw_os_error(), Some(nix::libc::ELOOP | nix::libc::ENXIO)) => {
+                return Ok(Some(format!("{path} is no regular file")));
+            }
+            Err(err) => return Err(err).with_context(|| format!("reading {path}")),
+        };
+        let meta = file.metadata().with_context(|| format!("looking at {path}"))?;
+        if !meta.is_file() {
+            return Ok(Some(format!("{path} is no regular file")));
+        }
+        let mut have = vec![0; bytes.len()];
+        if meta.len() != bytes.len() as u64 || file.read_exact(&mut have).is_err() || have != bytes {
             return Ok(Some(format!("{path} has other content")));
         }
-        let meta = fs::metadata(self.at(path)).with_context(|| format!("looking at {path}"))?;
+        Ok(self.differing(path, &meta, mode, owner))
+    }
+
+    /// What is wrong with a folder, in words; `None` when mode and owner are as wanted.
+    pub fn folder_differs(&self, path: &str, mode: u32, owner: Owner) -> Option<String> {
+        let Ok(meta) = fs::symlink_metadata(self.at(path)) else { return Some(format!("{path} is missing")) };
+        if !meta.is_dir() {
+            return Some(format!("{path} is no folder"));
+        }
+        self.differing(path, &meta, mode, owner)
+    }
+
+    fn differing(&self, path: &str, meta: &fs::Metadata, mode: u32, owner: Owner) -> Option<String> {
         if meta.mode() & 0o7777 != mode {
-            return Ok(Some(format!("{path} has mode {:o} instead of {mode:o}", meta.mode() & 0o7777)));
+            return Some(format!("{path} has mode {:o} instead of {mode:o}", meta.mode() & 0o7777));
         }
-        if self.is_real() && (meta.uid(), meta.gid()) != (owner.uid, owner.gid) {
-            return Ok(Some(format!("{path} belongs to {}:{}", meta.uid(), meta.gid())));
-        }
-        Ok(None)
+        let owned = !self.is_real() || (meta.uid(), meta.gid()) == (owner.uid, owner.gid);
+        (!owned).then(|| format!("{path} belongs to {}:{}", meta.uid(), meta.gid()))
     }
 
     /// A folder with this mode.
@@ -266,6 +303,11 @@ impl Host {
     pub fn is_real(&self) -> bool {
         self.root == Path::new("/")
     }
+}
+
+fn is_missing(err: &anyhow::Error) -> bool {
+    let kind = err.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    matches!(kind, Some(ErrorKind::NotFound | ErrorKind::NotADirectory))
 }
 
 /// The end of what a program said, short enough for a status line.

@@ -27,7 +27,7 @@ pub async fn identify(host: &Host, imds: &imds::Client) -> Identity {
         ask(imds, "/latest/meta-data/placement/availability-zone"),
         ask(imds, "/latest/meta-data/local-ipv4"),
     );
-    let trouble = instance.as_ref().err().cloned();
+    let trouble = [&instance, &zone].into_iter().find_map(|it| it.as_ref().err().cloned());
     Identity {
         instance: instance.unwrap_or_else(|_| remembered(host).unwrap_or_else(|| hostname.clone())),
         hostname,

@@ -20,7 +20,8 @@ use crate::host::{Commands, Host, Output};
 /// The machine that we run on.
 #[derive(Default)]
 pub struct Machine {
-    /// Paths whose file system was asked and has not answered yet: a second question would hang as well.
+    /// Mounts that were asked and have not answered yet: a second question would hang as well. By the mount and not by
+    /// its place, where another file system may lie by now.
     asked: Arc<Mutex<BTreeSet<String>>>,
 }
 
@@ -50,7 +51,9 @@ impl Commands for Machine {
     }
 
     fn answers<'a>(&'a self, path: &'a str) -> BoxFuture<'a, bool> {
-        if !self.asked.lock().is_ok_and(|mut it| it.insert(path.to_owned())) {
+        let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let mount = mount(&table, path);
+        if !self.asked.lock().is_ok_and(|mut it| it.insert(mount.clone())) {
             return Box::pin(async { false });
         }
         let (asked, owned) = (self.asked.clone(), path.to_owned());
@@ -59,7 +62,7 @@ impl Commands for Machine {
         std::thread::spawn(move || {
             let fine = nix::sys::statfs::statfs(owned.as_str()).is_ok();
             if let Ok(mut it) = asked.lock() {
-                it.remove(&owned);
+                it.remove(&mount);
             }
             let _ = tell.send(fine);
         });
@@ -68,6 +71,13 @@ impl Commands for Machine {
 }
 
 const SHORT: Duration = Duration::from_secs(2);
+
+/// A name of the file system at a path that no later one there has: by number as long as it is mounted.
+fn mount(table: &str, path: &str) -> String {
+    let mut parts = table.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let newest = parts.rfind(|it| it.get(4) == Some(&path));
+    newest.map_or_else(|| path.to_owned(), |it| format!("{path} {}", it[0]))
+}
 
 /// No environment of ours reaches a child: it holds credentials in tests and sockets of systemd.
 async fn run(argv: &[&str], limit: Duration) -> anyhow::Result<Output> {
@@ -154,4 +164,18 @@ pub async fn get(address: &str, path: &str) -> anyhow::Result<u16> {
     let status =
         std::str::from_utf8(&head).ok().and_then(|it| it.strip_prefix("HTTP/1.")?.get(2..)?.parse().ok());
     status.with_context(|| format!("{address} does not speak HTTP"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_system_in_the_place_of_another_is_asked_for_itself() {
+        let old = "21 1 0:5 / / rw - ext4 x rw\n40 21 0:50 / /srv/files rw - nfs4 x rw\n";
+        let new = format!("{old}57 21 0:51 / /srv/files rw - nfs4 y rw\n");
+        assert_eq!(mount(old, "/srv/files"), "/srv/files 40");
+        assert_eq!(mount(&new, "/srv/files"), "/srv/files 57");
+        assert_eq!(mount(old, "/srv"), "/srv");
+    }
 }

@@ -1,19 +1,19 @@
 //! What the operator sees of this host: a parameter below `/lamp/<stack>/hosts/`, written only when it changes.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::{
-    converge::State,
+    converge::{self, State},
     feed::{Feed, Status},
-    source::{Source, UNREACHABLE},
+    source::{UNREACHABLE, is_throttled},
 };
 
-/// The store takes three writes a second from the whole account: one host at most every ten seconds, and a fleet
-/// that changes together spreads itself over the same time.
-const GAP: Duration = Duration::from_secs(10);
+/// The store takes three writes a second from the whole account: one host at most every ten seconds. A fleet that
+/// changes together spreads its first attempts, and what is refused is tried again at up to five minutes' distance.
+pub const GAP: Duration = Duration::from_secs(10);
 /// A standard parameter holds 4 KiB.
 const ROOM: usize = 4096;
 
@@ -45,6 +45,9 @@ fn shortened(feed: &Feed, versions: &BTreeMap<String, String>, words: usize) -> 
     let short = |it: &str| it.chars().take(words).collect::<String>();
     let state = |it: &State| format!("{it:?}").to_lowercase();
     let steps = feed.steps.iter().map(|(name, it)| {
+        // What held before is mended in a moment: the outcome is worth a write, the work is not.
+        let mending = it.state == State::Working && it.held;
+        let it = if mending { &converge::Report { state: State::Ok, words: None, ..it.clone() } } else { it };
         let repaired = it.repaired.as_ref().map(|it| format!(", repaired: {}", short(it)));
         let words = it.words.as_ref().map(|it| format!(": {}", short(it)));
         (
@@ -71,29 +74,43 @@ fn shortened(feed: &Feed, versions: &BTreeMap<String, String>, words: usize) -> 
     serde_json::to_string(&report).unwrap_or_default()
 }
 
-/// Writes every report that differs from the one before; the newest when several came in between.
-pub async fn follow(source: Arc<Source>, mut reports: watch::Receiver<String>) {
+/// Writes every report that differs from the one before; the newest when several came in between. Ends when nobody
+/// makes reports any more.
+pub async fn follow<F>(publish: impl Fn(String) -> F, mut reports: watch::Receiver<String>, gap: Duration)
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
     let mut written = String::new();
-    let mut trouble = false;
-    loop {
+    let (mut trouble, mut refusals) = (false, 0_u32);
+    while reports.wait_for(|it| !it.is_empty() && *it != written).await.is_ok() {
+        tokio::time::sleep(gap.mul_f64(rand::random_range(0.0..0.3))).await;
         let report = reports.borrow_and_update().clone();
-        if !report.is_empty() && report != written {
-            match source.publish(&report).await {
-                Ok(()) => {
-                    written = report;
-                    trouble = false;
-                }
-                Err(err) if !trouble => {
-                    tracing::warn!("{err:#}");
-                    trouble = true;
-                }
-                Err(_) => (),
-            }
-            tokio::time::sleep(GAP.mul_f64(rand::random_range(0.2..1.0))).await;
+        if report == written {
+            continue;
         }
-        if !trouble && *reports.borrow() == written && reports.changed().await.is_err() {
+        // Whoever made it has begun anew, maybe under another name.
+        if reports.has_changed().is_err() {
             return;
         }
+        match publish(report.clone()).await {
+            Ok(()) => {
+                written = report;
+                (trouble, refusals) = (false, 0);
+            }
+            Err(err) => {
+                if !std::mem::replace(&mut trouble, true) {
+                    tracing::warn!("{err:#}");
+                }
+                // A store that is away refuses nobody, and hears of us as soon as it is back.
+                refusals = if is_throttled(&err) { refusals.saturating_add(1) } else { 0 };
+            }
+        }
+        // What is refused to many at once is asked for less and less often, each at another moment.
+        let wait = match refusals {
+            0 => gap,
+            it => (gap * (1 << it.min(5))).mul_f64(rand::random_range(0.5..1.0)),
+        };
+        tokio::time::sleep(wait).await;
     }
 }
 
@@ -121,6 +138,70 @@ mod tests {
         let before = text(&feed, &BTreeMap::new());
         feed.trouble = Some(format!("{UNREACHABLE} for x: timeout"));
         assert_eq!(text(&feed, &BTreeMap::new()), before);
+    }
+
+    /// What a store was asked to write that refuses the second time, while others make reports.
+    async fn written(others: impl AsyncFnOnce(watch::Sender<String>, watch::Receiver<usize>)) -> Vec<String> {
+        let asked = std::cell::RefCell::new(Vec::new());
+        let (reports, following) = watch::channel(String::new());
+        let (count, counted) = watch::channel(0);
+        let publish = |it: String| {
+            asked.borrow_mut().push(it);
+            let times = asked.borrow().len();
+            count.send_replace(times);
+            async move { if times == 2 { anyhow::bail!("throttled") } else { Ok(()) } }
+        };
+        tokio::join!(follow(publish, following, Duration::from_millis(1)), others(reports, counted));
+        asked.into_inner()
+    }
+
+    #[tokio::test]
+    async fn a_report_that_failed_and_is_out_of_date_is_waited_past() {
+        let all = written(async |reports, mut asked| {
+            for (n, report) in ["A", "B"].into_iter().enumerate() {
+                reports.send_replace(report.to_owned());
+                asked.wait_for(|it| *it == n + 1).await.unwrap();
+            }
+            reports.send_replace("A".to_owned());
+            // Others have to get their turn.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            reports.send_replace("C".to_owned());
+            asked.wait_for(|it| *it == 3).await.unwrap();
+        })
+        .await;
+        assert_eq!(all, ["A", "B", "C"]);
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_is_written_later() {
+        let all = written(async |reports, mut asked| {
+            for (report, times) in [("A", 1), ("B", 3)] {
+                reports.send_replace(report.to_owned());
+                asked.wait_for(|it| *it == times).await.unwrap();
+            }
+        })
+        .await;
+        assert_eq!(all, ["A", "B", "B"]);
+    }
+
+    #[test]
+    fn mending_what_held_is_no_news_and_making_what_never_held_is() {
+        let mut feed = Feed::default();
+        let mut step = converge::Report {
+            state: State::Working,
+            held: true,
+            required: true,
+            words: Some("x has other content".into()),
+            repaired: None,
+            repaired_at: None,
+            applied: 1,
+            millis: 1,
+        };
+        feed.steps.insert("dbinfo".into(), step.clone());
+        assert!(text(&feed, &BTreeMap::new()).contains(r#""dbinfo":"ok""#));
+        step.held = false;
+        feed.steps.insert("dbinfo".into(), step);
+        assert!(text(&feed, &BTreeMap::new()).contains(r#""dbinfo":"working: x has other content""#));
     }
 
     #[test]

@@ -1,19 +1,22 @@
 //! `lampd run`: follow the parameters, converge, mend what drifts, say what is going on.
 
-use std::{sync::Arc, time::Duration};
+use std::{fs::File, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use aws_config::imds;
+use nix::fcntl::{Flock, FlockArg};
 use sd_notify::NotifyState;
 use shared::agent::AgentConfig;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
-    time::{Instant, MissedTickBehavior, interval, sleep_until},
+    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
 };
 
 use crate::{
     aws::Aws,
-    converge::{Log, Memory, Pass, converge},
+    commands::install,
+    converge::{self, Log, Memory, Pass, Reports, State, Step, converge},
     feed::{self, Feed},
     host::Host,
     identity::{Identity, identify},
@@ -21,7 +24,7 @@ use crate::{
     report,
     settings::Settings,
     source::{Known, Source},
-    steps::ready,
+    steps::{packages::Packages, ready},
 };
 
 /// What somebody breaks is mended within a minute: a pass begins this long after the last one ended.
@@ -31,6 +34,8 @@ const BEAT: Duration = Duration::from_secs(5);
 
 /// Where `lampd status` looks.
 pub const STATUS: &str = "/run/lamp/status.json";
+/// Held by whoever converges this host: two at once would write the same files.
+const LOCK: &str = "/run/lamp/lock";
 
 /// Everything that lives as long as the agent does.
 struct Agent {
@@ -39,12 +44,25 @@ struct Agent {
     os_name: String,
     settings: Settings,
     identity: Identity,
+    imds: imds::Client,
     known: watch::Receiver<Known>,
     memory: Memory,
     log: Log,
     reports: watch::Sender<String>,
-    /// Whether the first pass has ended.
-    looked: watch::Sender<bool>,
+    ran: watch::Sender<Ran>,
+}
+
+/// What was made of which configuration.
+#[derive(Clone, Default, PartialEq)]
+struct Ran {
+    /// That of the last pass over packages and web server; `None` before the first.
+    site: Option<Option<AgentConfig>>,
+    /// That of the last `dbinfo.inc`.
+    dbinfo: Option<Option<AgentConfig>>,
+    /// What this host runs: the last that both were made of.
+    generation: Option<String>,
+    /// Whether everything was looked at once.
+    looked: bool,
 }
 
 /// Runs until it is told to stop.
@@ -58,6 +76,20 @@ pub async fn run(host: Host) -> anyhow::Result<()> {
     let mut int = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
     feed::beat(&host)?;
     notify(&[NotifyState::Ready, NotifyState::Status("starting")]);
+    let mut said = false;
+    let _alone = loop {
+        if let Some(lock) = alone(&host)? {
+            break lock;
+        }
+        if !std::mem::replace(&mut said, true) {
+            tracing::info!("waiting for `lampd converge --once` to end");
+        }
+        notify(&[NotifyState::Watchdog]);
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(1)) => (),
+            _ = term.recv() => return Ok(()),
+        }
+    };
     loop {
         let settings = Settings::load(&host).unwrap_or_else(|_| settings.clone());
         let agent = tokio::select! {
@@ -80,15 +112,27 @@ pub async fn run(host: Host) -> anyhow::Result<()> {
 /// One pass without following anything, for `lampd converge --once`; whether the host is in order afterwards.
 ///
 /// # Errors
-/// When the settings are missing or wrong.
+/// When the settings are missing or wrong, we are not root, or the service does it already.
 pub async fn once(host: Host) -> anyhow::Result<bool> {
+    install::root()?;
     let settings = Settings::load(&host)?;
-    let mut agent = Agent::start(host, settings).await?;
-    let wait = agent.known.wait_for(|it| it.config.is_some() || it.trouble.is_some());
-    drop(tokio::time::timeout(Duration::from_secs(30), wait).await);
-    let config = agent.known.borrow().config.clone();
-    let converged = agent.pass(config.as_ref()).await;
-    for (name, report) in agent.log.follow().borrow().iter() {
+    let _alone = alone(&host)?.context(
+        "the service lampd converges this host already: see `lampd status`, or `systemctl stop lampd` first",
+    )?;
+    let os = os::detect(&host)?;
+    let (source, identity, _) = meet(&host, &settings).await?;
+    let config = match source.read().await {
+        Ok(it) => Some(it),
+        Err(err) => {
+            tracing::warn!("{err:#}");
+            source.cached()
+        }
+    };
+    let (memory, log, config) = (Memory::default(), Log::default(), config.as_ref());
+    let zone = identity.zone.as_deref();
+    let pass = Pass { host: &host, os, settings: &settings, config, zone, memory: &memory, log: &log };
+    let converged = converge(&pass).await;
+    for (name, report) in log.follow().borrow().iter() {
         tracing::info!(
             "{name}: {:?}{}",
             report.state,
@@ -98,29 +142,53 @@ pub async fn once(host: Host) -> anyhow::Result<bool> {
     Ok(converged)
 }
 
+/// The right to converge this host, unless somebody has it; ends with the value.
+fn alone(host: &Host) -> anyhow::Result<Option<Flock<File>>> {
+    ready::folder(host)?;
+    let path = host.at(LOCK);
+    let file =
+        File::options().create(true).append(true).open(path).with_context(|| format!("opening {LOCK}"))?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Some(lock)),
+        Err((_, nix::Error::EWOULDBLOCK)) => Ok(None),
+        Err((_, err)) => Err(err).with_context(|| format!("locking {LOCK}")),
+    }
+}
+
+/// Who this host is, and where its parameters come from.
+async fn meet(host: &Host, settings: &Settings) -> anyhow::Result<(Source, Identity, imds::Client)> {
+    let aws = Aws::new(settings, host)?;
+    let identity = identify(host, &aws.imds).await;
+    if let Some(trouble) = &identity.trouble {
+        tracing::warn!("{trouble}");
+    }
+    tracing::info!("host {} of stack {}", identity.instance, settings.stack);
+    let source = Source {
+        ssm: aws.ssm,
+        stack: settings.stack.clone(),
+        instance: identity.instance.clone(),
+        zone: identity.zone.clone(),
+        host: host.clone(),
+    };
+    Ok((source, identity, aws.imds))
+}
+
 impl Agent {
     async fn start(host: Host, settings: Settings) -> anyhow::Result<Agent> {
         let os = os::detect(&host)?;
-        let aws = Aws::new(&settings, &host)?;
-        let identity = identify(&host, &aws.imds).await;
-        if let Some(trouble) = &identity.trouble {
-            tracing::warn!("{trouble}");
-        }
-        tracing::info!("host {} of stack {} ({})", identity.instance, settings.stack, os.name);
-        let source = Arc::new(Source {
-            ssm: aws.ssm,
-            stack: settings.stack.clone(),
-            instance: identity.instance.clone(),
-            zone: identity.zone.clone(),
-            host: host.clone(),
-        });
+        let (source, identity, imds) = meet(&host, &settings).await?;
+        let source = Arc::new(source);
         let (tell, known) = watch::channel(Known { config: source.cached(), trouble: None });
         let (reports, follow) = watch::channel(String::new());
         let poll = source.clone().follow(tell.clone());
         tokio::spawn(async move {
             tokio::select! { () = poll => (), () = tell.closed() => () }
         });
-        tokio::spawn(report::follow(source, follow));
+        let publish = move |report: String| {
+            let source = source.clone();
+            async move { source.publish(&report).await }
+        };
+        tokio::spawn(report::follow(publish, follow, report::GAP));
         Ok(Agent {
             os_name: os::pretty_name(&host),
             memory: Memory::default(),
@@ -129,15 +197,37 @@ impl Agent {
             os,
             settings,
             identity,
+            imds,
             known,
             reports,
-            looked: watch::Sender::new(false),
+            ran: watch::Sender::default(),
         })
     }
 
-    /// Beats, publishes and converges for ever.
+    /// Beats, publishes and converges until this host turns out to be another than we thought.
     async fn turn(&self) {
-        tokio::join!(self.beat(), self.publish(), self.passes(), self.complain());
+        let site = self.again(async |config| {
+            let pass = self.pass(config);
+            let fine = converge::packages(&pass).await;
+            let fine = converge::web(&pass).await && fine;
+            self.ended(|it| &mut it.site, config);
+            fine
+        });
+        // Neither waits for packages or for a file server: a new password counts at once.
+        let dbinfo = self.again(async |config| {
+            self.installed().await;
+            let fine = converge::dbinfo(&self.pass(config)).await;
+            self.ended(|it| &mut it.dbinfo, config);
+            fine
+        });
+        let extras = self.again(async |config| {
+            self.installed().await;
+            converge::extras(&self.pass(config)).await
+        });
+        let work = async {
+            tokio::join!(self.beat(), self.publish(), self.complain(), self.announce(), site, dbinfo, extras)
+        };
+        tokio::select! { _ = work => (), () = self.recognise() => () }
     }
 
     async fn beat(&self) {
@@ -170,13 +260,13 @@ impl Agent {
         }
     }
 
-    /// Passes one after the other: at once when the configuration moves, soon after one that failed, else at leisure.
-    async fn passes(&self) {
+    /// Does something for ever: at once when the configuration moves, soon after it failed, else at leisure.
+    async fn again(&self, work: impl AsyncFn(Option<&AgentConfig>) -> bool) {
         let mut known = self.known.clone();
         let mut failures = 0_u32;
         loop {
             let used = known.borrow_and_update().config.clone();
-            failures = if self.pass(used.as_ref()).await { 0 } else { failures.saturating_add(1) };
+            failures = if work(used.as_ref()).await { 0 } else { failures.saturating_add(1) };
             let wait = match failures {
                 0 => DRIFT,
                 it => Duration::from_secs(1 << it.min(4)).min(DRIFT),
@@ -192,8 +282,16 @@ impl Agent {
         }
     }
 
-    async fn pass(&self, config: Option<&AgentConfig>) -> bool {
-        let pass = Pass {
+    /// Waits for the first installation, whose users and programs others need.
+    async fn installed(&self) {
+        let mut steps = self.log.follow();
+        let done =
+            |it: &Reports| it.get(Packages::NAME).is_some_and(|it| it.held || it.state == State::Failed);
+        drop(steps.wait_for(done).await);
+    }
+
+    fn pass<'a>(&'a self, config: Option<&'a AgentConfig>) -> Pass<'a> {
+        Pass {
             host: &self.host,
             os: self.os,
             settings: &self.settings,
@@ -201,40 +299,88 @@ impl Agent {
             zone: self.identity.zone.as_deref(),
             memory: &self.memory,
             log: &self.log,
-        };
-        let converged = converge(&pass).await;
-        self.looked.send_replace(config.is_some() || self.known.borrow().config.is_none());
-        let status = if converged { "in order" } else { "not in order yet" };
-        notify(&[NotifyState::Status(&format!("{status}; generation {}", generation(config)))]);
-        converged
+        }
+    }
+
+    /// Notes what a part was made of. Only what was applied is what this host runs.
+    fn ended(&self, part: fn(&mut Ran) -> &mut Option<Option<AgentConfig>>, config: Option<&AgentConfig>) {
+        let first = config.is_some() || self.known.borrow().config.is_none();
+        self.ran.send_if_modified(|it| {
+            let before = it.clone();
+            *part(it) = Some(config.cloned());
+            if it.site == it.dbinfo {
+                it.generation = config.and_then(|it| it.generation.clone());
+                it.looked |= first;
+            }
+            *it != before
+        });
+    }
+
+    /// Tells the balancer whether this host is fit, once everything was looked at.
+    async fn announce(&self) {
+        drop(self.ran.subscribe().wait_for(|it| it.looked).await);
+        let mut steps = self.log.follow();
+        loop {
+            let fit = converge::fit(&steps.borrow_and_update());
+            let config = self.known.borrow().config.clone();
+            let fine = converge::announce(&self.pass(config.as_ref()), fit).await;
+            let wait = if fine { DRIFT } else { Duration::from_secs(2) };
+            drop(timeout(wait, steps.wait_for(|it| converge::fit(it) != fit)).await);
+        }
+    }
+
+    /// Ends when the metadata service says who this host is, if it did not at the start.
+    async fn recognise(&self) {
+        if self.identity.trouble.is_none() {
+            return std::future::pending().await;
+        }
+        let mut wait = Duration::from_secs(2);
+        loop {
+            tokio::time::sleep(wait).await;
+            let identity = identify(&self.host, &self.imds).await;
+            if identity.trouble.is_none() {
+                break;
+            }
+            wait = (wait * 2).min(Duration::from_secs(60));
+        }
+        // Beginning anew ends the programs that we run: a package manager shall finish first.
+        let busy = |it: &Reports| it.get(Packages::NAME).is_some_and(|it| it.state == State::Working);
+        drop(self.log.follow().wait_for(|it| !busy(it)).await);
+        tracing::info!("the instance metadata are there now: beginning anew");
     }
 
     /// Follows steps and parameters, and tells the page, `lampd status` and the operator.
     async fn publish(&self) {
-        let (mut steps, mut known) = (self.log.follow(), self.known.clone());
+        let (mut steps, mut known, mut ran) = (self.log.follow(), self.known.clone(), self.ran.subscribe());
         // What the agent before us published is the better news until we have looked at everything once.
         if self.host.exists(feed::FILE) {
-            let looked = self.looked.subscribe().wait_for(|it| *it).await.is_ok();
-            tracing::debug!("looked at everything once: {looked}");
+            drop(ran.wait_for(|it| it.looked).await);
         }
         loop {
             let reports = steps.borrow_and_update().clone();
             let now = known.borrow_and_update().clone();
+            ran.mark_unchanged();
             if let Err(err) = self.tell(reports, &now) {
                 tracing::warn!("{err:#}");
             }
             tokio::select! {
                 Ok(()) = steps.changed() => (),
                 Ok(()) = known.changed() => (),
+                Ok(()) = ran.changed() => (),
                 else => return std::future::pending().await,
             }
         }
     }
 
-    fn tell(&self, steps: crate::converge::Reports, known: &Known) -> anyhow::Result<()> {
+    fn tell(&self, steps: Reports, known: &Known) -> anyhow::Result<()> {
         let roots = self.settings.database_roots(&self.host).unwrap_or_default();
         let config = known.config.as_ref();
-        let feed = Feed::new(&self.identity, &self.os_name, config, known.trouble.as_deref(), &roots, steps);
+        let mut feed =
+            Feed::new(&self.identity, &self.os_name, config, known.trouble.as_deref(), &roots, steps);
+        feed.generation = self.ran.borrow().generation.clone();
+        let order = if feed.converged { "in order" } else { "not in order yet" };
+        let generation = feed.generation.as_deref().unwrap_or("none");
+        notify(&[NotifyState::Status(&format!("{order}; generation {generation}"))]);
         let versions = self.memory.versions.lock().map(|it| it.clone()).unwrap_or_default();
         self.reports.send_if_modified(|it| {
             let text = report::text(&feed, &versions);
@@ -250,13 +396,83 @@ impl Agent {
     }
 }
 
-fn generation(config: Option<&AgentConfig>) -> &str {
-    config.and_then(|it| it.generation.as_deref()).unwrap_or("none")
-}
-
 /// Tells systemd, if it is there.
 fn notify(state: &[NotifyState<'_>]) {
     if let Err(err) = sd_notify::notify(state) {
         tracing::debug!("telling systemd: {err}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::script::scripted;
+
+    fn config(generation: &str, password: &str) -> AgentConfig {
+        let database = shared::agent::Database {
+            endpoint: "db".into(),
+            port: 3306,
+            name: "labvpcrds".into(),
+            user: "admin".into(),
+            password: password.into(),
+            tls: false,
+        };
+        AgentConfig {
+            generation: Some(generation.into()),
+            database: Some(database),
+            files: None,
+            local_database: false,
+            poll_seconds: 15,
+            share_ms: 50,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_generation_is_reported_when_it_was_applied_and_not_when_it_is_known() {
+        let (host, _script) = scripted();
+        host.write("/etc/os-release", b"ID=debian\n", 0o644, None).unwrap();
+        host.write("/etc/group", b"www-data:x:33:\n", 0o644, None).unwrap();
+        let (tell, known) = watch::channel(Known { config: Some(config("1", "first")), trouble: None });
+        let mut settings = Settings::new("ap-northeast-2", "lab");
+        host.write("/etc/lamp/ca.pem", include_bytes!("../data/rds-roots.pem"), 0o644, None).unwrap();
+        settings.ca_bundle = Some("/etc/lamp/ca.pem".into());
+        let agent = Agent {
+            os: os::detect(&host).unwrap(),
+            os_name: String::new(),
+            imds: Aws::new(&settings, &host).unwrap().imds,
+            identity: Identity::default(),
+            memory: Memory::default(),
+            log: Log::default(),
+            reports: watch::Sender::default(),
+            ran: watch::Sender::default(),
+            host: host.clone(),
+            settings,
+            known,
+        };
+        let told = || -> (serde_json::Value, serde_json::Value) {
+            let (steps, known) = (agent.log.follow().borrow().clone(), agent.known.borrow().clone());
+            agent.tell(steps, &known).unwrap();
+            let report: serde_json::Value = serde_json::from_str(&agent.reports.borrow()).unwrap();
+            (report["generation"].clone(), report["converged"].clone())
+        };
+        let apply = async || {
+            let config = agent.known.borrow().config.clone();
+            converge::dbinfo(&agent.pass(config.as_ref())).await;
+            agent.ended(|it| &mut it.dbinfo, config.as_ref());
+            let half = told();
+            agent.ended(|it| &mut it.site, config.as_ref());
+            half
+        };
+        assert_eq!(apply().await, (serde_json::Value::Null, true.into()));
+        assert_eq!(told(), ("1".into(), true.into()));
+        tell.send_replace(Known { config: Some(config("2", "second")), trouble: None });
+        assert_eq!(told(), ("1".into(), true.into()));
+        // As on a full disk: the file cannot be written.
+        std::fs::create_dir(host.at("/etc/lamp/php/.dbinfo.inc.lampd")).unwrap();
+        assert_eq!(apply().await, ("1".into(), false.into()));
+        assert_eq!(told(), ("2".into(), false.into()));
+        std::fs::remove_dir(host.at("/etc/lamp/php/.dbinfo.inc.lampd")).unwrap();
+        apply().await;
+        assert_eq!(told(), ("2".into(), true.into()));
     }
 }

@@ -71,12 +71,12 @@ impl Source {
         let mut pace = Pace::default();
         loop {
             let found = self.look(&have).await;
-            let throttled = matches!(&found, Err(err) if format!("{err:#}").contains("hrottl"));
+            let throttled = matches!(&found, Err(err) if is_throttled(err));
             let result = found.and_then(|look| match look {
                 Look::Same => Ok(None),
                 Look::Moved(values) => {
                     have = Some(values.get(&Param::Generation).cloned());
-                    let config = AgentConfig::from_params(&values).map_err(anyhow::Error::msg)?;
+                    let config = accept(known.borrow().config.as_ref(), &values, &self.stack)?;
                     self.remember(&values);
                     Ok(Some(config))
                 }
@@ -195,6 +195,22 @@ impl Source {
     }
 }
 
+/// The configuration that comes of these values. A generation that vanished (somebody removed it, or the whole stack)
+/// says nothing about the others: the last good configuration stays.
+fn accept(
+    have: Option<&AgentConfig>,
+    values: &BTreeMap<Param, String>,
+    stack: &str,
+) -> anyhow::Result<AgentConfig> {
+    if !values.contains_key(&Param::Generation) && have.is_some_and(|it| it.generation.is_some()) {
+        anyhow::bail!(
+            "the parameter {} is gone, so this host keeps the last good configuration; run `lamp up`",
+            Param::Generation.path(stack)
+        );
+    }
+    AgentConfig::from_params(values).map_err(anyhow::Error::msg)
+}
+
 /// How trouble begins that is the store's own absence.
 pub const UNREACHABLE: &str = "asking the Parameter Store";
 
@@ -222,6 +238,11 @@ impl Pace {
         };
         base.mul_f64(rand::random_range(0.75..1.25))
     }
+}
+
+/// Whether the store refused because too many ask.
+pub fn is_throttled(err: &anyhow::Error) -> bool {
+    format!("{err:#}").contains("hrottl")
 }
 
 fn code<E: ProvideErrorMetadata, R>(err: &SdkError<E, R>) -> Option<&str> {
@@ -267,6 +288,16 @@ mod tests {
             pace.next(ASKED, true, false);
         }
         assert!(pace.next(ASKED, true, false) < Duration::from_secs(19));
+    }
+
+    #[test]
+    fn a_generation_that_vanished_takes_no_configuration_away() {
+        let values = BTreeMap::from([(Param::Generation, "7".to_owned())]);
+        let first = accept(None, &BTreeMap::new(), "lab").unwrap();
+        assert_eq!(first.generation, None);
+        let good = accept(Some(&first), &values, "lab").unwrap();
+        let err = accept(Some(&good), &BTreeMap::new(), "lab").unwrap_err().to_string();
+        assert!(err.contains("/lamp/lab/generation is gone"), "{err}");
     }
 
     #[test]

@@ -21,7 +21,7 @@ fn machine() -> (Host, Arc<Script>) {
         let words: Vec<&str> = line.split(' ').collect();
         match words[..] {
             ["rpm", "-q", "--qf", _, _, _, ref names @ ..] => return query(host, names),
-            ["dnf", .., "install", _, _, _, _, _, _] => install(host, line),
+            ["dnf", .., "install", _, _, _, _, _, _, _] => install(host, line),
             ["usermod", ..] => host.write("/etc/group", b"apache:x:48:ec2-user\n", 0o644, None).unwrap(),
             ["systemctl", "enable", ref units @ ..] => {
                 for unit in units {
@@ -109,7 +109,7 @@ async fn a_plain_amazon_linux_becomes_a_web_server_in_one_pass_and_the_next_does
     let lines = script.log();
     let asked = |line: &str| assert!(lines.iter().any(|it| it == line), "`{line}` is not in {lines:#?}");
     asked(
-        "dnf -y -q --setopt=install_weak_deps=False install httpd php8.4 php8.4-fpm php8.4-mysqlnd \
+        "dnf -y -q --setopt=install_weak_deps=False install httpd php8.4 php8.4-fpm php8.4-mysqlnd php8.4-opcache \
          mariadb1011-client-utils amazon-efs-utils",
     );
     asked("usermod -a -G apache ec2-user");
@@ -124,6 +124,16 @@ async fn a_plain_amazon_linux_becomes_a_web_server_in_one_pass_and_the_next_does
         assert!(host.exists(path), "{path}");
     }
 
+    assert!(converge(&pass).await);
+    assert_eq!(script.log(), Vec::<String>::new());
+
+    // The agent is killed within an installation: rpm has noted all packages, and their scripts never ran.
+    host.write("/var/lib/lamp/unsynced-packages", b"", 0o644, None).unwrap();
+    assert!(converge(&pass).await, "{:#?}", log.follow().borrow());
+    let lines = script.log();
+    let again = "dnf -y -q reinstall httpd php8.4 php8.4-fpm php8.4-mysqlnd php8.4-opcache \
+                 mariadb1011-client-utils amazon-efs-utils";
+    assert!(lines.iter().any(|it| it == again), "{lines:#?}");
     assert!(converge(&pass).await);
     assert_eq!(script.log(), Vec::<String>::new());
 }

@@ -101,6 +101,27 @@ async fn a_failed_write_leaves_the_old_file_and_no_rest() {
 }
 
 #[test]
+fn what_is_no_regular_file_is_neither_followed_nor_waited_for() {
+    let (host, _) = scripted();
+    host.write("/etc/shadow", b"text", 0o644, None).unwrap();
+    host.mkdir("/www", 0o755).unwrap();
+    let differs = |path: &str| host.differs(path, b"text", 0o644, ROOT).unwrap();
+    std::os::unix::fs::symlink(host.at("/etc/shadow"), host.at("/www/link")).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", host.at("/www/zero")).unwrap();
+    nix::unistd::mkfifo(&host.at("/www/pipe"), nix::sys::stat::Mode::from_bits_truncate(0o644)).unwrap();
+    for path in ["/www/link", "/www/zero", "/www/pipe"] {
+        assert_eq!(differs(path), Some(format!("{path} is no regular file")));
+    }
+    for path in ["/www/zero", "/www/pipe"] {
+        assert!(host.read_bytes(path).is_err(), "{path}");
+    }
+    // A file of a terabyte is no reason to have that much memory.
+    fs::File::create(host.at("/www/big")).unwrap().set_len(1 << 40).unwrap();
+    assert_eq!(differs("/www/big").as_deref(), Some("/www/big has other content"));
+    assert_eq!(differs("/etc/shadow"), None);
+}
+
+#[test]
 fn the_marked_lines_of_apt_are_its_last_words() {
     let stderr = "W: something\nE: Could not get lock /var/lib/dpkg/lock-frontend\nnoise\n".to_owned();
     let out = Output { code: 100, stdout: String::new(), stderr };

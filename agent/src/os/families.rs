@@ -12,7 +12,15 @@ pub(super) static AMAZON: Os = Os {
     name: "Amazon Linux 2023",
     ids: &["amzn"],
     packages: Packages {
-        base: &["httpd", "php8.4", "php8.4-fpm", "php8.4-mysqlnd", "mariadb1011-client-utils"],
+        // Without weak dependencies nothing brings opcache along.
+        base: &[
+            "httpd",
+            "php8.4",
+            "php8.4-fpm",
+            "php8.4-mysqlnd",
+            "php8.4-opcache",
+            "mariadb1011-client-utils",
+        ],
         efs: &["amazon-efs-utils"],
         nfs: &["nfs-utils"],
         stamps: &["/var/lib/rpm/rpmdb.sqlite", "/var/lib/rpm/rpmdb.sqlite-wal"],

@@ -95,10 +95,16 @@ impl Trouble {
             }
             1049 => Trouble::Refused(format!("the server at {at} has no database of the configured name")),
             1040 | 1203 | 1226 => Trouble::Away(format!("the database at {at} has no connection left")),
+            1142 | 1143 => {
+                Trouble::Refused(format!("the account may not read the table SAMPLE in the database at {at}"))
+            }
+            3159 => Trouble::Refused(format!(
+                "the database at {at} takes encrypted connections only: set db/tls to verify"
+            )),
             1129 | 1130 => {
                 Trouble::Refused(format!("the database at {at} does not accept connections from this host"))
             }
-            1053 | 1927 | 3159 | 3169 => Trouble::Away(format!("the database at {at} is shutting down")),
+            1053 | 1927 | 3169 => Trouble::Away(format!("the database at {at} is shutting down")),
             code => Trouble::Other(format!("the database at {at} answers with error {code}: {}", it.message)),
         }
     }
@@ -146,5 +152,21 @@ fn text(value: Value) -> Option<String> {
             Err(err) => String::from_utf8_lossy(err.as_bytes()).into_owned(),
         }),
         other => Some(other.as_sql(true).trim_matches('\'').to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_to_be_mended_by_somebody_is_told_as_refused_and_without_accounts() {
+        for (code, words) in [(1142, "may not read the table"), (1143, "may not read"), (3159, "encrypted")] {
+            let message = "SELECT command denied to user 'admin'@'10.1.3.98' for table 'SAMPLE'".to_owned();
+            let err = Error::Server(mysql_async::ServerError { code, message, state: "42000".into() });
+            let trouble = Trouble::of(&err, "db");
+            assert!(matches!(&trouble, Trouble::Refused(it) if it.contains(words)), "{trouble:?}");
+            assert!(!trouble.words().contains("admin") && !trouble.words().contains("10.1."), "{trouble:?}");
+        }
     }
 }

@@ -98,9 +98,12 @@ impl Health {
 
     /// Apache serves the readiness file; many who ask at once share one question.
     async fn apache(&self) -> Result<(), String> {
+        let came = Instant::now();
         let mut last = self.last.lock().await;
+        // What is wrong may be right in a moment, and a boot is measured by it: bad news are only for those who waited
+        // for them.
         if let Some((at, result)) = &*last
-            && at.elapsed() < FRESH
+            && (at.elapsed() < FRESH && result.is_ok() || *at >= came)
         {
             return result.clone();
         }
@@ -109,8 +112,7 @@ impl Health {
             Ok(status) => Err(format!("Apache answers /lamp-ready with {status}")),
             Err(err) => Err(format!("Apache: {err:#}")),
         };
-        // What is wrong may be right in a moment, and a boot is measured by it.
-        *last = result.is_ok().then(|| (Instant::now(), result.clone()));
+        *last = Some((Instant::now(), result.clone()));
         result
     }
 

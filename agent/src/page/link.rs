@@ -72,17 +72,25 @@ impl Link {
     /// # Errors
     /// Why there is no answer; at once while the database is known to be away.
     pub async fn ask(&self) -> Result<Answer, Trouble> {
+        let came = Instant::now();
+        let result = self.try_ask().await;
+        self.metrics.query(came.elapsed(), result.is_ok());
+        result
+    }
+
+    /// Asks over one pool as soon as it is our turn.
+    async fn ask_over(&self, pool: &Arc<Pool>) -> Result<Answer, Trouble> {
+        let turn = pool.turn().await?;
         let began = Instant::now();
         self.under_way.send_modify(|it| it.push(began));
-        let guard = UnderWay(self, began);
-        let result = timeout(PATIENCE, self.try_ask()).await.unwrap_or_else(|_| {
-            let words = format!("the database does not answer within {} s", PATIENCE.as_secs());
-            let trouble = Trouble::Away(words);
-            self.lose(None, &trouble);
-            Err(trouble)
-        });
-        drop(guard);
-        self.metrics.query(began.elapsed(), result.is_ok());
+        let _guard = UnderWay(self, began);
+        let result = timeout(PATIENCE, pool.ask_in(turn)).await;
+        let result = result.unwrap_or_else(|_| Err(silent()));
+        if let Err(trouble) = &result
+            && trouble.is_lasting()
+        {
+            self.lose(Some(pool), trouble);
+        }
         result
     }
 
@@ -95,16 +103,14 @@ impl Link {
             }
             let gone = || Trouble::Unknown("the page is shutting down".to_owned());
             let Some(pool) = pool else {
-                follow.changed().await.map_err(|_| gone())?;
+                match timeout(PATIENCE, follow.changed()).await {
+                    Ok(changed) => changed.map_err(|_| gone())?,
+                    Err(_) => self.lose(None, &silent()),
+                }
                 continue;
             };
             tokio::select! {
-                result = pool.ask() => {
-                    if let Err(trouble) = &result && trouble.is_lasting() {
-                        self.lose(Some(&pool), trouble);
-                    }
-                    return result;
-                }
+                result = self.ask_over(&pool) => return result,
                 // Another pool, or none: what this one would have said no longer counts.
                 changed = follow.changed() => changed.map_err(|_| gone())?,
             }
@@ -272,6 +278,10 @@ impl Link {
             }
         }
     }
+}
+
+fn silent() -> Trouble {
+    Trouble::Away(format!("the database does not answer within {} s", PATIENCE.as_secs()))
 }
 
 /// A server that answers at all is there, whatever it says about the table.

@@ -27,3 +27,5 @@ pub mod json;
 pub mod health;
 
 pub mod metrics;
+
+mod patient;

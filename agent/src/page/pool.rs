@@ -14,7 +14,10 @@ use std::{
 };
 
 use mysql_async::{Conn, Error, Opts, OptsBuilder, SslOpts};
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 
 use super::answer::{Answer, Trouble, ask};
 use crate::feed::DatabaseFeed;
@@ -74,8 +77,23 @@ impl Pool {
     /// # Errors
     /// Why there is no answer.
     pub async fn ask(&self) -> Result<Answer, Trouble> {
-        let closed = |_| Trouble::Away("the pool is closed".to_owned());
-        let _slot = self.slots.acquire().await.map_err(closed)?;
+        let turn = self.turn().await?;
+        self.ask_in(turn).await
+    }
+
+    /// The right to use a connection; how long that takes says nothing about the database.
+    ///
+    /// # Errors
+    /// When the pool is closed.
+    pub async fn turn(&self) -> Result<SemaphorePermit<'_>, Trouble> {
+        self.slots.acquire().await.map_err(|_| Trouble::Away("the pool is closed".to_owned()))
+    }
+
+    /// One look into the database by who has the right to.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn ask_in(&self, _turn: SemaphorePermit<'_>) -> Result<Answer, Trouble> {
         if let Some(conn) = self.take() {
             match self.ask_over(conn).await {
                 Err(Error::Io(_) | Error::Driver(_)) => self.forget(),

@@ -23,11 +23,13 @@ use tokio::{
     time::timeout,
 };
 
-use super::{app::App, feed, health::Health, link::Link, metrics::Metrics, share::Share};
+use super::{app::App, feed, health::Health, link::Link, metrics::Metrics, patient::Patient, share::Share};
 use crate::feed::Feed;
 
 /// Longer than the balancer's idle timeout (60 s): the side that reuses a connection must be the one that closes it.
 const IDLE: Duration = Duration::from_secs(75);
+/// A client that takes nothing of its answer for so long is gone, or means ill.
+const READS: Duration = Duration::from_secs(15);
 /// On the way out, connections that are in use get this long to finish with a `Connection: close`.
 const DRAIN: Duration = Duration::from_secs(2);
 const LAST: Duration = Duration::from_secs(5);
@@ -155,7 +157,7 @@ impl Served {
             .max_header_size(HEAD)
             .max_buf_size(64 * 1024)
             .half_close(true)
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(TokioIo::new(Patient::new(stream, READS)), service);
         let mut connection = std::pin::pin!(connection);
         let leave = async {
             if self.drain.wait_for(|it| *it).await.is_ok() {

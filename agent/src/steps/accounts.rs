@@ -3,14 +3,15 @@
 use std::{
     fs,
     os::{
-        fd::AsRawFd,
-        unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
+        fd::{AsFd, AsRawFd},
+        unix::fs::{MetadataExt, PermissionsExt},
     },
     path::Path,
     time::Duration,
 };
 
 use anyhow::Context;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 
 use crate::{
     converge::Step,
@@ -51,7 +52,7 @@ impl Accounts {
             let tree = host.at(TREE);
             let mut wrong = 0;
             if tree.exists() {
-                walk(&host, &tree, owner, mend, &mut wrong)?;
+                walk(&host, &fs::File::open("/")?, &tree, owner, mend, &mut wrong)?;
             }
             anyhow::Ok(wrong)
         };
@@ -86,14 +87,34 @@ impl Step for Accounts {
     }
 }
 
-/// Goes down the tree by open descriptors, which nobody can exchange for a link to elsewhere in between; what is
-/// mounted below (the shared files) is not even looked at, since its server may be dead. Not among [`Host`]'s own
-/// effects, which go by path: a path can be exchanged between the look and the change.
-fn walk(host: &Host, path: &Path, owner: Owner, mend: bool, wrong: &mut usize) -> anyhow::Result<()> {
-    let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK | nix::libc::O_CLOEXEC;
-    let file = match fs::OpenOptions::new().read(true).custom_flags(flags).open(path) {
-        Ok(file) => file,
-        // A link, a socket, or gone meanwhile.
+/// Goes down the tree from descriptor to descriptor: whoever may write here could exchange any folder of a path for a
+/// link to elsewhere, between the look and the change. What is mounted below (the shared files) is not even touched,
+/// since its server may be dead. Not among [`Host`]'s own effects, which go by path.
+fn walk(
+    host: &Host,
+    folder: &fs::File,
+    path: &Path,
+    owner: Owner,
+    mend: bool,
+    wrong: &mut usize,
+) -> anyhow::Result<()> {
+    // The tree itself is found by its path, whose folders are root's alone.
+    let at_top = path == host.at(TREE);
+    let (name, within) = match path.file_name() {
+        Some(name) if !at_top => {
+            (Path::new(name), ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_XDEV)
+        }
+        _ => (path, ResolveFlag::empty()),
+    };
+    let how = OpenHow::new()
+        .flags(OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)
+        .resolve(within | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    let file = match openat2(folder.as_fd(), name, how) {
+        Ok(file) => fs::File::from(file),
+        Err(err @ (nix::Error::ENOSYS | nix::Error::EPERM)) if at_top => {
+            return Err(err).with_context(|| format!("opening {TREE}"));
+        }
+        // A link, a socket, another file system, or gone meanwhile.
         Err(_) => return Ok(()),
     };
     let meta = file.metadata()?;
@@ -121,7 +142,7 @@ fn walk(host: &Host, path: &Path, owner: Owner, mend: bool, wrong: &mut usize) -
             if below == host.at(efs::AT) && host.is_mounted(efs::AT) {
                 continue;
             }
-            walk(host, &below, owner, mend, wrong)?;
+            walk(host, &file, &below, owner, mend, wrong)?;
         }
     }
     Ok(())
@@ -177,5 +198,32 @@ mod tests {
         assert!(run(&host, &Log::default(), &step).await);
         assert_eq!(mode(&host, "/var/www/html/efs/theirs"), 0o600);
         assert_eq!(mode(&host, "/etc/shadow"), 0o600);
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_is_exchanged_for_a_link_during_the_walk_leads_nowhere() {
+        let (host, _, step) = machine();
+        for n in 0..40 {
+            host.write(&format!("/var/www/html/a/b/{n}"), b"", 0o664, None).unwrap();
+            host.write(&format!("/etc/a/b/{n}"), b"", 0o600, None).unwrap();
+        }
+        std::os::unix::fs::symlink(host.at("/etc/a"), host.at("/var/www/html/link")).unwrap();
+        let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let (folder, link) = (host.at("/var/www/html/a"), host.at("/var/www/html/link"));
+        let ended = stop.clone();
+        let swapping = std::thread::spawn(move || {
+            let (here, flags) = (nix::fcntl::AT_FDCWD, nix::fcntl::RenameFlags::RENAME_EXCHANGE);
+            while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+                nix::fcntl::renameat2(here, &folder, here, &link, flags).unwrap();
+            }
+        });
+        for _ in 0..300 {
+            step.tree(&host, true).await.unwrap();
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        swapping.join().unwrap();
+        for n in 0..40 {
+            assert_eq!(mode(&host, &format!("/etc/a/b/{n}")), 0o600);
+        }
     }
 }

@@ -69,6 +69,12 @@ impl Step for DbInfo<'_> {
 
     async fn check(&self, host: &Host) -> anyhow::Result<Option<String>> {
         let owner = self.owner(host)?;
+        let folders = [("/etc/lamp", 0o755, ROOT), (FOLDER, 0o750, owner)];
+        if let Some(wrong) =
+            folders.into_iter().find_map(|(path, mode, it)| host.folder_differs(path, mode, it))
+        {
+            return Ok(Some(wrong));
+        }
         if let Some(wrong) = host.differs(ROOTS, self.roots.as_bytes(), 0o644, ROOT)? {
             return Ok(Some(wrong));
         }
@@ -79,6 +85,7 @@ impl Step for DbInfo<'_> {
     async fn apply(&self, host: &Host) -> anyhow::Result<()> {
         let owner = self.owner(host)?;
         host.mkdir("/etc/lamp", 0o755)?;
+        host.give("/etc/lamp", ROOT)?;
         host.mkdir(FOLDER, 0o750)?;
         host.give(FOLDER, owner)?;
         host.write(ROOTS, self.roots.as_bytes(), 0o644, Some(ROOT))?;
@@ -129,5 +136,11 @@ mod tests {
         assert!(run(&host, &Log::default(), &step(&new)).await);
         assert_eq!(step(&new).check(&host).await.unwrap(), None);
         assert!(host.read(FILE).unwrap().unwrap().contains("'s3cret-new'"));
+        for (folder, mode) in [("/etc/lamp", 0o755), (FOLDER, 0o750)] {
+            host.mkdir(folder, 0o777).unwrap();
+            let wrong = format!("{folder} has mode 777 instead of {mode:o}");
+            assert_eq!(step(&new).check(&host).await.unwrap(), Some(wrong));
+            assert!(run(&host, &Log::default(), &step(&new)).await);
+        }
     }
 }

@@ -1,6 +1,9 @@
 //! The shared files at `/var/www/html/efs`. A dead file server hangs whoever touches it, so nobody here does without a limit.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use shared::agent::{Files, Transport};
@@ -18,7 +21,13 @@ pub struct Efs<'a> {
     pub files: &'a Files,
     pub region: &'a str,
     pub zone: Option<&'a str>,
+    /// For how many looks in a row the server has been silent; what is mounted stays for a short outage.
+    pub silent: &'a AtomicU32,
 }
+
+/// After this many silent looks nobody shall hang on a server any longer: every visitor of `/efs` occupies one of
+/// Apache's workers until it answers, and soon there is none left for the balancer's question.
+const PATIENCE: u32 = 3;
 
 impl Efs<'_> {
     fn name(&self) -> String {
@@ -78,13 +87,14 @@ impl Step for Efs<'_> {
         if !host.answers(AT).await {
             return Ok(Some(format!("the file server of {} does not answer", self.files.id)));
         }
+        self.silent.store(0, Relaxed);
         Ok(None)
     }
 
     async fn apply(&self, host: &Host) -> anyhow::Result<()> {
         let have = host.read(UNIT_FILE)?;
         let right = have.is_some_and(|it| self.is_ours(&it));
-        if right && host.is_mounted(AT) {
+        if right && host.is_mounted(AT) && self.silent.fetch_add(1, Relaxed) + 1 < PATIENCE {
             // Mounting anew would only hang as well; the kernel goes on by itself once the server is back.
             return Ok(());
         }
@@ -94,9 +104,11 @@ impl Step for Efs<'_> {
             );
         }
         if host.is_mounted(AT) {
-            host.run(&["umount", "-l", AT], Duration::from_secs(15))
-                .await
-                .context("unmounting the former files")?;
+            if right {
+                tracing::warn!("efs: unmounting {}, so that nobody hangs on it", self.files.id);
+            }
+            unmount(host).await.context("unmounting the former files")?;
+            self.silent.store(0, Relaxed);
         }
         if !host.exists(AT) {
             host.mkdir(AT, 0o2775)?;
@@ -118,9 +130,14 @@ impl Step for Efs<'_> {
 /// When the unit's file stays.
 pub async fn remove(host: &Host) -> anyhow::Result<()> {
     if host.is_mounted(AT) && host.exists(UNIT_FILE) {
-        host.try_run(&["umount", "-l", AT], Duration::from_secs(15)).await?;
+        drop(unmount(host).await);
     }
     host.remove(UNIT_FILE)
+}
+
+/// By force, so that who hangs on a dead server comes back with an error; and lazily, since somebody may still be there.
+async fn unmount(host: &Host) -> anyhow::Result<()> {
+    host.run(&["umount", "-f", "-l", AT], Duration::from_secs(15)).await.map(drop)
 }
 
 #[cfg(test)]
@@ -153,7 +170,8 @@ mod tests {
     }
 
     fn step(files: &Files) -> Efs<'_> {
-        Efs { files, region: "ap-northeast-2", zone: Some("ap-northeast-2a") }
+        let silent = Box::leak(Box::default());
+        Efs { files, region: "ap-northeast-2", zone: Some("ap-northeast-2a"), silent }
     }
 
     #[tokio::test]
@@ -189,16 +207,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_dead_server_is_reported_and_not_mounted_again() {
+    async fn a_dead_server_is_reported_and_not_mounted_again_until_it_was_silent_for_long() {
         let (host, script) = machine();
         let (files, log) = (files(Transport::Tls), Log::default());
-        assert!(run(&host, &log, &step(&files)).await);
+        let step = step(&files);
+        assert!(run(&host, &log, &step).await);
         *script.alive.lock().unwrap() = false;
         script.log();
-        assert!(!run(&host, &log, &step(&files)).await);
-        assert_eq!(script.log(), Vec::<String>::new());
+        for _ in 1..PATIENCE {
+            assert!(!run(&host, &log, &step).await);
+            assert_eq!(script.log(), Vec::<String>::new());
+        }
         let report = log.follow().borrow()["efs"].clone();
         assert_eq!((report.state, report.required), (State::Failed, false));
+        assert!(!run(&host, &log, &step).await);
+        let lines = script.log();
+        assert_eq!(lines[0], format!("umount -f -l {AT}"), "{lines:#?}");
+        assert_eq!(lines.last().map(String::as_str), Some("systemctl start var-www-html-efs.mount"));
+        // One that answers in between is not silent in a row.
+        for alive in [false, true, false, true, false] {
+            *script.alive.lock().unwrap() = alive;
+            run(&host, &log, &step).await;
+        }
+        assert_eq!(script.log(), Vec::<String>::new());
     }
 
     #[tokio::test]
@@ -209,6 +240,6 @@ mod tests {
         files.id = "fs-2".into();
         script.log();
         assert!(run(&host, &Log::default(), &step(&files)).await);
-        assert_eq!(script.log()[0], format!("umount -l {AT}"));
+        assert_eq!(script.log()[0], format!("umount -f -l {AT}"));
     }
 }

@@ -140,6 +140,14 @@ impl Step for Packages<'_> {
         }
         torn::mend(&packages.damage, host).await?;
         let missing = self.missing(host).await?;
+        if packages.heal.is_none() && torn::check(host)?.is_some() {
+            // Killed within an installation of this boot: what is noted as installed may never have been set up.
+            let there: Vec<&str> = self.want.iter().copied().filter(|it| !missing.contains(it)).collect();
+            if !there.is_empty() {
+                host.run(&[packages.damage.reinstall, &there].concat(), Duration::from_secs(600)).await?;
+                self.wake(host).await?;
+            }
+        }
         if missing.is_empty() {
             return torn::end(host).await;
         }

@@ -36,6 +36,9 @@ fn ini() -> String {
 /// Over the distribution's pool `www`; each worker holds at most one connection to the database, and a micro class
 /// of RDS has 66: four hosts with this many, and eight in the page's pool, use at most 64.
 const POOL: &str = "; Written by lampd; a change here is undone within a minute.\n\
+[global]\n\
+; On a reload, pages that are being made are finished first: without this they would be cut off.\n\
+process_control_timeout = 10s\n\
 [www]\n\
 pm = ondemand\n\
 pm.max_children = 8\n\

@@ -48,6 +48,15 @@ async fn the_store_away_at_boot_is_told_on_the_console_and_away_later_hurts_nobo
         lab.put(&[("db/port", "3306")]);
         host.until("healed", SOON, || host.status()["trouble"].is_null());
 
+        // A generation that vanishes takes nothing away.
+        lab.moto.delete("generation");
+        host.until("told", SOON, || {
+            host.status()["trouble"].as_str().is_some_and(|it| it.contains("generation is gone"))
+        });
+        assert_eq!((host.page("/").status, host.site("/").status), (200, 200));
+        lab.put(&[]);
+        host.until("healed", SOON, || host.status()["trouble"].is_null());
+
         lab.region.link("aws", false).unwrap();
         host.until("told", Duration::from_secs(60), || {
             host.status()["trouble"].as_str().is_some_and(|it| it.starts_with("asking the Parameter Store"))
@@ -98,14 +107,69 @@ async fn a_database_that_is_down_at_boot_or_refuses_us_leaves_the_host_healthy()
 }
 
 #[test]
+fn metadata_that_come_late_make_the_host_what_it_is() {
+    let lab = Lab::new();
+    lab.put_usual();
+    let host = lab.host("web1", baked());
+    host.sh("ip route add blackhole 169.254.169.254");
+    host.install();
+    host.until("told", Duration::from_secs(60), || host.status()["identity"]["trouble"].is_string());
+    assert!(host.status()["identity"]["zone"].is_null());
+    host.sh("ip route del blackhole 169.254.169.254");
+    host.until("in its zone", Duration::from_secs(90), || {
+        host.status()["identity"]["zone"] == super::lab::ZONE
+    });
+    host.until_ready();
+    host.until("reported", SOON, || lab.report(&host)["zone"] == super::lab::ZONE);
+}
+
+#[test]
+fn converging_once_reads_the_store_falls_back_to_what_is_known_and_leaves_the_service_alone() {
+    let lab = Lab::new();
+    lab.put_usual();
+    let host = lab.ready_host("web1");
+    let once = |before: &str| {
+        let out = host.instance.exec(&["sh", "-c", &format!("{before} lampd converge --once 2>&1")]).unwrap();
+        (out.success(), out.stdout)
+    };
+    let (fine, words) = once("");
+    assert!(!fine && words.contains("the service lampd converges this host already"), "{words}");
+    host.sh("systemctl stop lampd");
+    let (fine, words) = once("chmod 755 /root; setpriv --reuid=65534 --clear-groups");
+    assert!(!fine && words.contains("this needs root"), "{words}");
+    lab.put(&[("db/user", "somebody-new")]);
+    let (fine, words) = once("");
+    assert!(fine, "{words}");
+    host.sh("grep -q somebody-new /etc/lamp/php/dbinfo.inc");
+    // Without the store, what the service read last is the best there is.
+    lab.region.link("aws", false).unwrap();
+    host.sh("rm /etc/lamp/php/dbinfo.inc");
+    let (fine, words) = once("");
+    assert!(fine && words.contains("asking the Parameter Store"), "{words}");
+    host.sh("test -s /etc/lamp/php/dbinfo.inc");
+}
+
+#[test]
 fn a_locked_package_database_and_a_mirror_that_is_down_delay_and_do_not_defeat() {
     let lab = Lab::new();
     lab.put_usual();
     let host = lab.host("web1", rehearsal::Image::plain());
-    lab.region.packages(false).unwrap();
-    host.sh("systemd-run -u holder --collect flock /var/lib/dpkg/lock-frontend sleep 20; sleep 1");
+    // As dpkg itself locks, which knows nothing of flock.
+    host.sh(
+        "systemd-run -q -u holder --collect perl -MFcntl -e 'open(F, \"+>>\", \"/var/lib/dpkg/lock-frontend\") or die; \
+         fcntl(F, F_SETLK, pack(\"s s x![q] q q i x![q]\", F_WRLCK, 0, 0, 0, 0)) or die; \
+         open(R, \">\", \"/run/held\"); close(R); sleep'; until test -e /run/held; do sleep 0.1; done",
+    );
     host.install();
-    host.until("trying", SOON, || host.step("packages").1.contains("not installed: apache2"));
+    host.until("waiting for the lock", Duration::from_secs(120), || {
+        !host.sh("pgrep -f '[a]pt-get.*--mark-auto' || true").is_empty()
+    });
+    assert_eq!(host.sh("systemctl is-active holder").trim(), "active");
+    let (state, words) = host.step("packages");
+    assert!(state == "working" && words.contains("not installed: apache2"), "{state}: {words}");
+    // It goes on as soon as the lock is free, and finds no mirror.
+    lab.region.packages(false).unwrap();
+    host.sh("systemctl stop holder");
     host.until("told that the mirror is away", Duration::from_secs(120), || {
         let (state, words) = host.step("packages");
         state == "failed" && words.contains("apt-get")

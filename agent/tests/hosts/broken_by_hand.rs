@@ -20,6 +20,11 @@ const BREAKS: &[(&str, &str, &str)] = &[
         "accounts",
         "test $(stat -c %a:%U:%G /var/www/html/x) = 2775:ec2-user:www-data",
     ),
+    (
+        "chmod 777 /etc/lamp /etc/lamp/php; chown ec2-user /etc/lamp",
+        "dbinfo",
+        "test \"$(stat -c %a:%U:%G /etc/lamp /etc/lamp/php | xargs)\" = '755:root:root 750:root:www-data'",
+    ),
     ("gpasswd -d ec2-user www-data", "accounts", "id -nG ec2-user | grep -qw www-data"),
     ("rm /etc/php/8.2/fpm/conf.d/99-lamp.ini", "php", "test -s /etc/php/8.2/fpm/conf.d/99-lamp.ini"),
     (

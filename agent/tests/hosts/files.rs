@@ -1,6 +1,10 @@
 //! Shared files whose server dies after they were mounted: whoever touches them hangs.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{
+    io::Write,
+    net::{Ipv4Addr, TcpStream},
+    time::Duration,
+};
 
 use rehearsal::Image;
 
@@ -8,8 +12,13 @@ use super::lab::{Lab, PACKAGES, ZONE};
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// Stands for a file server over the network: a file system in user space, whose program can be stopped.
-const MOUNT: &str = "#!/bin/sh\nmkdir -p /srv/files\nexec bindfs /srv/files \"$2\"\n";
+/// Stands for a file server over the network: a file system in user space, whose program can be stopped. Where the
+/// server is dead, mounting hangs.
+const MOUNT: &str = "#!/bin/sh\nmkdir -p /srv/files\nwhile test -e /run/dead; do sleep 1; done\nexec bindfs /srv/files \"$2\"\n";
+const DIES: &str = "touch /run/dead; kill -STOP $(pidof bindfs)";
+const COMES_BACK: &str = "rm /run/dead; kill -CONT $(pidof bindfs) || true";
+/// More than Apache has workers.
+const VISITORS: usize = 300;
 
 #[test]
 fn a_file_server_that_dies_after_mounting_hangs_neither_convergence_nor_health_nor_the_boot() {
@@ -26,11 +35,24 @@ fn a_file_server_that_dies_after_mounting_hangs_neither_convergence_nor_health_n
     host.sh("echo there > /srv/files/note.txt");
     host.until("serving them", SOON, || host.site("/efs/note.txt").body == "there\n");
 
-    host.sh("kill -STOP $(pidof bindfs)");
+    host.sh(DIES);
+    // Visitors of the files, each of whom keeps one of Apache's workers.
+    let visitors: Vec<_> = (0..VISITORS)
+        .map(|_| {
+            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, host.site_port())).unwrap();
+            stream.write_all(b"GET /efs/note.txt HTTP/1.0\r\nHost: lab\r\n\r\n").unwrap();
+            stream
+        })
+        .collect();
     host.until("told", Duration::from_secs(90), || {
         let (state, words) = host.step("efs");
         state == "failed" && words.contains("does not answer")
     });
+    host.until("without the files", Duration::from_secs(90), || {
+        host.sh("mountpoint -q /var/www/html/efs || echo free").trim() == "free"
+    });
+    host.until("answering the balancer", SOON, || host.site("/lamp-ready").status == 200);
+    drop(visitors);
     // Convergence goes on, also where it walks through the very folder that the files are mounted in.
     host.sh("rm /var/www/html/index.php; mkdir /var/www/html/broken; chmod 700 /var/www/html/broken");
     host.until("mended", Duration::from_secs(60), || {
@@ -44,7 +66,7 @@ fn a_file_server_that_dies_after_mounting_hangs_neither_convergence_nor_health_n
     host.sh("systemctl restart lampd lampd-page");
     host.until("ready", SOON, || host.page("/healthz").status == 200 && host.step("web").0 == "ok");
 
-    host.sh("kill -CONT $(pidof bindfs)");
+    host.sh(COMES_BACK);
     host.until("mounted again", Duration::from_secs(90), || host.step("efs").0 == "ok");
     assert_eq!(host.site("/efs/note.txt").body, "there\n");
 

@@ -260,6 +260,10 @@ impl Moto {
         Some(answer["Parameter"]["Value"].as_str()?.to_owned())
     }
 
+    pub fn delete(&self, name: &str) {
+        self.call("DeleteParameter", &json!({ "Name": format!("/lamp/{STACK}/{name}") }));
+    }
+
     /// How often it was written.
     pub fn version(&self, name: &str) -> u64 {
         let name = format!("/lamp/{STACK}/{name}");

@@ -59,14 +59,18 @@ async fn an_upgrade_and_restarts_of_both_services_drop_no_connection() {
         for _ in 0..2 {
             host.sh("systemctl restart lampd-page");
             host.sh("systemctl restart lampd");
-            std::thread::sleep(Duration::from_secs(1));
+            host.until("back", SOON, || {
+                host.sh("systemctl is-active lampd lampd-page || true") == "active\nactive\n"
+                    && host.page("/healthz").status == 200
+            });
         }
         // Another program in the place of this one; one byte more makes it another.
         host.sh("cp /root/lampd /root/newer && echo >> /root/newer && /root/newer install --region ap-northeast-2 --stack lab-vpc --endpoint $(sed -n 's/^endpoint = \"\\(.*\\)\"/\\1/p' /etc/lamp/agent.toml)");
-        host.until("upgraded", SOON, || host.sh("cmp -s /usr/local/bin/lampd /root/newer && systemctl is-active lampd lampd-page || true").contains("active"));
-        std::thread::sleep(Duration::from_secs(5));
-        let pid = host.sh("systemctl show -p MainPID --value lampd-page").trim().to_owned();
-        assert_eq!(host.sh(&format!("cmp /proc/{pid}/exe /root/newer && echo same")).trim(), "same");
+        let same = "cmp -s /proc/$(systemctl show -p MainPID --value $unit)/exe /root/newer";
+        host.until("upgraded", SOON, || {
+            host.sh(&format!("for unit in lampd lampd-page; do {same} && systemctl is-active $unit; done || true"))
+                == "active\nactive\n"
+        });
         // Killed, not asked: at most the requests of that very moment are lost, so health alone is watched.
         host.sh("systemctl kill -s KILL lampd");
         host.until("back", SOON, || host.sh("systemctl is-active lampd || true").trim() == "active");
@@ -98,8 +102,9 @@ fn shared_files_are_mounted_past_a_missing_name_and_a_dead_server_blocks_nothing
     std::fs::create_dir(files.dir().join("private")).unwrap();
     let mode = |path: &str| host.sh(&format!("stat -c %a {path}")).trim().to_owned();
     let before = mode("/var/www/html/efs/private");
-    host.sh("systemctl kill -s HUP lampd");
-    std::thread::sleep(Duration::from_secs(3));
+    // Once what lies beside it has been mended, the agent has been here.
+    host.sh("mkdir /var/www/html/zz; chmod 700 /var/www/html/zz; systemctl kill -s HUP lampd");
+    host.until("walked through", Duration::from_secs(60), || mode("/var/www/html/zz") == "2775");
     assert_eq!(mode("/var/www/html/efs/private"), before);
 
     // Gone before mounting: the boot, convergence and health go on without it.
@@ -107,6 +112,9 @@ fn shared_files_are_mounted_past_a_missing_name_and_a_dead_server_blocks_nothing
     // A mount that failed makes the machine "degraded", which is an error to whoever waits for it.
     host.instance.reboot().ok();
     host.until_ready();
+    // The first attempt to mount is not over yet, and nobody waits for it.
+    assert_eq!(host.step("efs").0, "working");
+    assert_eq!(host.status()["steps"]["efs"]["applied"], 0);
     host.until("told", Duration::from_secs(90), || host.step("efs").0 == "failed");
     assert_eq!(host.page("/healthz").status, 200);
     assert_eq!(host.site("/lamp-ready").status, 200);

@@ -81,6 +81,28 @@ async fn slow_clients_hold_up_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_never_reads_loses_its_place() {
+    let database = Database::start().await;
+    database.sql("CREATE TABLE SAMPLE (ID INT, NAME TEXT, ADDRESS TEXT)").await;
+    // More than the buffers of both sides take.
+    database
+        .sql("INSERT INTO SAMPLE SELECT seq, REPEAT('N', 15000), REPEAT('A', 15000) FROM seq_1_to_1000")
+        .await;
+    let page = Page::start(Some(database.feed())).await;
+    let mut stream = TcpStream::connect(page.at).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    // It has begun to answer: from now on nobody reads.
+    stream.read_u8().await.unwrap();
+    assert!(page.metric("lamp_http_connections").await >= 2.0);
+    let began = Instant::now();
+    while page.metric("lamp_http_connections").await > 1.0 {
+        assert!(began.elapsed() < Duration::from_secs(60), "its place is never free");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    drop(stream);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn oversized_and_broken_requests_are_refused_in_their_own_words() {
     let page = Page::start(None).await;
     let big = format!("GET / HTTP/1.1\r\nHost: x\r\nX-Big: {}\r\n\r\n", "x".repeat(64 * 1024));

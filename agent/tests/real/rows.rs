@@ -120,7 +120,7 @@ async fn database_down_at_the_start_then_up_then_away_then_back() {
     assert!(took < Duration::from_secs(1), "back after {took:?}");
 
     database.kill();
-    tokio::time::sleep(Duration::from_millis(1200)).await;
+    page.until("a second old", |it| it.json()["age_seconds"].as_f64().is_some_and(|it| it > 1.0)).await;
     let html = get(page.at, "/").await;
     assert_eq!(html.status, 200);
     assert!(html.body.contains("These rows are") && html.body.contains("cannot be reached"), "{}", html.body);
@@ -229,7 +229,11 @@ async fn health_is_the_hosts_alone_and_readiness_tells_every_part() {
     };
     assert_eq!(health(&page).await, (503, "the agent has not reported yet\n".to_owned()));
     page.tell(|feed| feed.converged = true);
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    let began = std::time::Instant::now();
+    while health(&page).await.1.contains("has not reported yet") {
+        assert!(began.elapsed() < Duration::from_secs(15), "it never hears of it");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     assert_eq!(health(&page).await, (503, "the agent's loop has never turned\n".to_owned()));
     let boot = std::fs::read_to_string("/proc/uptime").unwrap();
     let now = boot.split('.').next().unwrap().to_owned();
@@ -256,6 +260,32 @@ async fn health_is_the_hosts_alone_and_readiness_tells_every_part() {
     std::fs::write(page.beat(), old.to_string()).unwrap();
     let (status, words) = health(&page).await;
     assert!(status == 503 && words.contains("has not turned for"), "{words}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_who_ask_for_health_while_apache_hangs_wait_for_one_question() {
+    let page = Page::start_with(|feed| feed.converged = true).await;
+    let boot = std::fs::read_to_string("/proc/uptime").unwrap();
+    std::fs::write(page.beat(), boot.split('.').next().unwrap()).unwrap();
+    let apache = TcpListener::bind(page.apache).await.unwrap();
+    let hanging = tokio::spawn(async move {
+        let mut held = Vec::new();
+        loop {
+            tokio::select! {
+                Ok((stream, _)) = apache.accept() => held.push(stream),
+                () = tokio::time::sleep(Duration::from_secs(5)) => return held.len(),
+            }
+        }
+    });
+    let at = page.at;
+    let asking: Vec<_> =
+        (0..30).map(|_| tokio::spawn(async move { get(at, "/healthz").await.status })).collect();
+    for it in asking {
+        assert_eq!(it.await.unwrap(), 503);
+    }
+    // The first question, and one for those who came while it was under way.
+    let questions = hanging.await.unwrap();
+    assert!((1..=2).contains(&questions), "{questions} questions for 30 requests");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -56,6 +56,24 @@ async fn what_was_written_more_than_the_window_before_a_request_is_in_its_answer
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn waiting_for_ones_turn_at_a_slow_database_is_not_its_absence() {
+    let database = Database::start().await;
+    database.sql("CREATE VIEW SAMPLE AS SELECT 1 AS ID, 'KIM' AS NAME, SLEEP(0.4) AS ADDRESS").await;
+    let page = Page::start_with(|feed| {
+        feed.database = Some(database.feed());
+        feed.share_ms = 0;
+    })
+    .await;
+    let at = page.at;
+    // The last ones wait for longer than a single query may take.
+    let all: Vec<_> = (0..120).map(|_| tokio::spawn(async move { get(at, "/index.json").await })).collect();
+    for it in all {
+        let answer = it.await.unwrap();
+        assert_eq!((answer.status, &answer.json()["stale"]), (200, &false.into()), "{answer:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn with_a_window_of_zero_every_request_has_its_own_query() {
     let database = Database::start().await;
     database.seed().await;
