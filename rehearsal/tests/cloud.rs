@@ -303,7 +303,7 @@ fn the_lab_comes_true_serves_pages_survives_and_goes() {
     assert!(runtime.block_on(aws.ec2.describe_subnets().send()).is_ok());
     let log = std::fs::read_to_string(cloud.region().dir().join("calls.log")).unwrap();
     assert!(
-        log.contains("ec2 DescribeSubnets - 400 Throttling")
+        log.contains("ec2 DescribeSubnets - 503 Throttling")
             && log.contains("rds CreateDBInstance lab-vpc-rds 200"),
         "{log}"
     );
