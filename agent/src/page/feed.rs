@@ -9,41 +9,60 @@ use crate::feed::Feed;
 /// A look costs a microsecond, so four a second are next to nothing.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Reads it now and whenever it is replaced; what cannot be read leaves the last good one in place.
-pub async fn follow(file: PathBuf, feed: watch::Sender<Arc<Feed>>) {
-    let mut seen = None;
-    let mut silent = false;
-    loop {
-        let stamp = std::fs::metadata(&file).ok().map(|it| (it.ino(), it.mtime(), it.mtime_nsec(), it.len()));
-        if stamp.is_some() && stamp != seen {
-            let read = std::fs::read(&file).map_err(anyhow::Error::from);
-            match read.and_then(|it| Ok(serde_json::from_slice::<Feed>(&it)?)) {
-                Ok(fresh) => {
-                    seen = stamp;
-                    silent = false;
-                    feed.send_if_modified(|it| {
-                        let moved = **it != fresh;
-                        *it = Arc::new(fresh);
-                        moved
-                    });
-                }
-                Err(err) => {
-                    if !silent {
-                        // Without serde's words: they may quote what is secret.
-                        let words = if err.is::<serde_json::Error>() {
-                            "not readable as JSON".into()
-                        } else {
-                            format!("{err}")
-                        };
-                        tracing::warn!("{}: {words}", file.display());
-                    }
-                    silent = true;
-                }
-            }
+/// Reads the file whenever it is replaced; what cannot be read leaves the last good one in place.
+pub struct Follower {
+    file: PathBuf,
+    feed: watch::Sender<Arc<Feed>>,
+    /// Which file was read last.
+    seen: Option<(u64, i64, i64, u64)>,
+    /// Whether trouble was told already.
+    silent: bool,
+}
+
+impl Follower {
+    /// Has read it once: who asks first is answered from it as well.
+    pub fn new(file: PathBuf) -> (Follower, watch::Receiver<Arc<Feed>>) {
+        let (feed, known) = watch::channel(Arc::default());
+        let mut it = Follower { file, feed, seen: None, silent: false };
+        it.look();
+        (it, known)
+    }
+
+    /// Until nobody listens any more.
+    pub async fn follow(mut self) {
+        while !self.feed.is_closed() {
+            tokio::time::sleep(LOOK).await;
+            self.look();
         }
-        if feed.is_closed() {
+    }
+
+    fn look(&mut self) {
+        let stamp = std::fs::metadata(&self.file).ok();
+        let stamp = stamp.map(|it| (it.ino(), it.mtime(), it.mtime_nsec(), it.len()));
+        if stamp.is_none() || stamp == self.seen {
             return;
         }
-        tokio::time::sleep(LOOK).await;
+        let read = std::fs::read(&self.file).map_err(anyhow::Error::from);
+        match read.and_then(|it| Ok(serde_json::from_slice::<Feed>(&it)?)) {
+            Ok(fresh) => {
+                (self.seen, self.silent) = (stamp, false);
+                self.feed.send_if_modified(|it| {
+                    let moved = **it != fresh;
+                    *it = Arc::new(fresh);
+                    moved
+                });
+            }
+            Err(err) => {
+                if !self.silent {
+                    // Without serde's words: they may quote what is secret.
+                    let words = match err.is::<serde_json::Error>() {
+                        true => "not readable as JSON".to_owned(),
+                        false => err.to_string(),
+                    };
+                    tracing::warn!("{}: {words}", self.file.display());
+                }
+                self.silent = true;
+            }
+        }
     }
 }

@@ -23,8 +23,9 @@ use tokio::{
     time::timeout,
 };
 
-use super::{app::App, feed, health::Health, link::Link, metrics::Metrics, patient::Patient, share::Share};
-use crate::feed::Feed;
+use super::{
+    app::App, feed::Follower, health::Health, link::Link, metrics::Metrics, patient::Patient, share::Share,
+};
 
 /// Longer than the balancer's idle timeout (60 s): the side that reuses a connection must be the one that closes it.
 const IDLE: Duration = Duration::from_secs(75);
@@ -61,8 +62,8 @@ pub async fn serve(places: Places) -> anyhow::Result<()> {
         listener.local_addr().map_or_else(|err| err.to_string(), |it| it.to_string())
     );
 
-    let (tell, known) = watch::channel(Arc::new(Feed::default()));
-    tokio::spawn(feed::follow(places.feed, tell));
+    let (follower, known) = Follower::new(places.feed);
+    tokio::spawn(follower.follow());
     let metrics = Arc::new(Metrics::default());
     let link = Arc::new(Link::new(metrics.clone()));
     tokio::spawn(link.clone().keep(known.clone()));

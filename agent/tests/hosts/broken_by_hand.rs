@@ -39,7 +39,11 @@ const BREAKS: &[(&str, &str, &str)] = &[
         "systemctl is-active php8.2-fpm && systemctl is-enabled php8.2-fpm",
     ),
     ("rm /run/lamp/lamp-ready", "ready", "test -e /run/lamp/lamp-ready"),
-    ("apt-get -qq -y remove php-mysql php8.2-mysql", "packages", "dpkg-query -W php8.2-mysql"),
+    (
+        "apt-get -qq -y remove php-mysql php8.2-mysql",
+        "packages",
+        "dpkg-query -W -f '${db:Status-Status}' php8.2-mysql | grep -qx installed",
+    ),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
