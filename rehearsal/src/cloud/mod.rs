@@ -7,6 +7,7 @@ mod call;
 mod cbor;
 mod clients;
 mod door;
+mod events;
 mod exports;
 mod fault;
 mod guards;
