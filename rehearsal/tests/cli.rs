@@ -9,6 +9,7 @@ mod aws;
 use std::time::{Duration, Instant};
 
 use aws::{Aws, code};
+use aws_sdk_ssm::types::Target;
 use clap::Parser;
 use rehearsal::State;
 use rehearsal::cli::Command;
@@ -129,6 +130,7 @@ fn the_cloud_starts_once_answers_and_stops_without_a_trace() {
     assert!(lamp(&state, "open nothing").unwrap_err().contains("there is no load balancer nothing"));
     assert!(lamp(&state, "connect 198.51.100.1 9").unwrap_err().contains("connecting to 198.51.100.1:9"));
     assert!(lamp(&state, "break database none").unwrap_err().contains("there is no database none"));
+    assert!(lamp(&state, "break replica none").unwrap_err().contains("there is no replica none"));
     assert!(lamp(&state, "break link").unwrap_err().contains("NAME"));
     assert!(lamp(&state, "break metadata --for soon").unwrap_err().contains("30, 30s, 2m, 1h"));
     assert!(lamp(&state, "break zone nowhere").unwrap_err().contains("there is nothing in zone nowhere"));
@@ -158,7 +160,8 @@ fn what_is_broken_as_typed_breaks_and_heals() {
         let vpc = aws.vpc("10.1.0.0/16").await;
         let a = aws.subnet(&vpc, "10.1.1.0/24", "ap-northeast-2a").await;
         let c = aws.subnet(&vpc, "10.1.2.0/24", "ap-northeast-2c").await;
-        aws.host(&a, "web-a", None).await;
+        aws.profile("managed", r#"["ssm:UpdateInstanceInformation","ssmmessages:*"]"#).await;
+        aws.host(&a, "web-a", Some("managed")).await;
         aws.host(&c, "web-c", None).await;
         let tag = aws_sdk_efs::types::Tag::builder().key("Name").value("lab-efs").build().unwrap();
         let system = aws.efs.create_file_system().creation_token("lab").tags(tag).send().await.unwrap();
@@ -202,6 +205,23 @@ fn what_is_broken_as_typed_breaks_and_heals() {
     lamp(&state, "break link web-c --for 20s").unwrap();
     assert!(!reaches(&resolve("web-c")));
     until(&state, "the cable is back", &resolve("web-c"), |code, _| code == 0);
+
+    // Systems Manager: it has lost whom it knew, and what is sent arrives when it is back.
+    let ping = || {
+        let said = runtime.block_on(aws.ssm.describe_instance_information().send()).unwrap();
+        said.instance_information_list()[0].ping_status().unwrap().as_str().to_owned()
+    };
+    assert_eq!(ping(), "Online");
+    lamp(&state, "break ssm").unwrap();
+    assert_eq!(ping(), "ConnectionLost");
+    let send = aws.ssm.send_command().document_name("AWS-RunShellScript");
+    let send = send.targets(Target::builder().key("tag:Name").values("web-a").build());
+    let send = send.parameters("commands", vec!["touch /root/sent".to_owned()]).send();
+    assert_eq!(runtime.block_on(send).unwrap().command().unwrap().target_count(), 1);
+    assert!(!reaches("exec web-a test -e /root/sent"));
+    lamp(&state, "mend ssm").unwrap();
+    assert_eq!(ping(), "Online");
+    until(&state, "it has arrived", "exec web-a test -e /root/sent", |code, _| code == 0);
 
     // A file system by its name: nobody can mount it.
     let mount = format!("exec web-a mount -t efs -o tls {system}:/ /mnt");

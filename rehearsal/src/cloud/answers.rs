@@ -95,7 +95,7 @@ fn targets(text: String, call: &Call, known: &Known) -> String {
     whole.write()
 }
 
-fn leaf(name: &str, text: &str) -> Node {
+pub(super) fn leaf(name: &str, text: &str) -> Node {
     Node::Element(Element::new(name, vec![Node::Text(escaped(text))]))
 }
 

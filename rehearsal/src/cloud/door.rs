@@ -21,6 +21,7 @@ use super::answers;
 use super::call::Call;
 use super::cbor;
 use super::clients::Clients;
+use super::events;
 use super::fault::{FaultKind, strike};
 use super::guards;
 use super::life::{self, Kind};
@@ -198,6 +199,12 @@ impl Door {
             ("ec2", "DescribeNetworkInterfaces") => {
                 let shown = guards::shown(sync, call, &String::from_utf8_lossy(answer.body())).await;
                 if let Some(text) = shown {
+                    *answer.body_mut() = Bytes::from(text);
+                }
+            }
+            ("rds", "DescribeEvents") => {
+                let told = events::told(sync, call, &String::from_utf8_lossy(answer.body()));
+                if let Some(text) = told {
                     *answer.body_mut() = Bytes::from(text);
                 }
             }

@@ -8,6 +8,7 @@ mod cbor;
 mod clients;
 mod control;
 mod door;
+mod events;
 mod exports;
 mod fault;
 mod guards;

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
+use jiff::Timestamp;
 
 use crate::authority::{Authority, Certificate};
 use crate::instance::Instance;
@@ -57,7 +58,7 @@ impl Default for DatabaseSpec {
 /// Something that happened to a database.
 #[derive(Clone, Debug)]
 pub struct DatabaseEvent {
-    pub at: Instant,
+    pub at: Timestamp,
     pub what: String,
 }
 
@@ -188,7 +189,7 @@ impl Database {
     }
 
     fn note(&self, what: &str) {
-        self.state().events.push(DatabaseEvent { at: Instant::now(), what: what.to_owned() });
+        self.state().events.push(DatabaseEvent { at: Timestamp::now(), what: what.to_owned() });
     }
 
     /// What happened so far.

@@ -1,6 +1,6 @@
 //! A database's life: created in its time, copied, promoted, failed over, its log exported, deleted in order.
 
-use aws_sdk_rds::types::{ApplyMethod, DbInstance, Parameter};
+use aws_sdk_rds::types::{ApplyMethod, DbInstance, Parameter, SourceType};
 
 use crate::aws::{Aws, code};
 use crate::{CLOUD, aws, block_on, until};
@@ -67,6 +67,20 @@ fn a_database_lives_as_at_rds() {
         })
         .await;
         available(&aws, "door-db").await;
+        let events = aws.rds.describe_events().source_type(SourceType::DbInstance);
+        let events = events.source_identifier("door-db").event_categories("failover");
+        until("the failover's events are told", async || {
+            let said = events.clone().send().await.unwrap();
+            let all = said.events().iter().filter(|it| it.event_categories() == ["failover"]);
+            let all = all.filter(|it| it.source_identifier() == Some("door-db") && it.date().is_some());
+            let words: Vec<&str> = all.filter_map(|it| it.message()).collect();
+            (words == ["Multi-AZ instance failover started", "Multi-AZ instance failover completed"])
+                .then_some(())
+        })
+        .await;
+        let others = aws.rds.describe_events().source_type(SourceType::DbInstance);
+        let others = others.source_identifier("door-rr").send().await.unwrap();
+        assert!(others.events().iter().all(|it| it.event_categories() != ["failover"]), "{others:?}");
 
         // A replica only reads until it is promoted.
         copy().await.unwrap();

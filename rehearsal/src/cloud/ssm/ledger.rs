@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use super::limit::Limit;
+
 /// Every command since the cloud began, newest last.
 #[derive(Clone, Default)]
 pub(in crate::cloud) struct Ledger(Arc<Mutex<Vec<Command>>>);
@@ -17,6 +19,9 @@ pub(super) struct Command {
     pub(super) asked: Value,
     pub(super) requested: Timestamp,
     pub(super) expires: Timestamp,
+    /// On how many hosts it may run at once, and on how many it may fail before the others are spared.
+    pub(super) at_once: Limit,
+    pub(super) errors: Limit,
     pub(super) invocations: Vec<Invocation>,
     pub(super) cancelled: Arc<AtomicBool>,
 }
@@ -43,7 +48,7 @@ pub(super) enum Status {
     DeliveryTimedOut,
     ExecutionTimedOut,
     Cancelled,
-    /// The host went away under it.
+    /// Not started, since it had failed on too many others.
     Terminated,
 }
 
@@ -60,6 +65,11 @@ impl Status {
             Status::Cancelled => ("Cancelled", "Cancelled"),
             Status::Terminated => ("Failed", "Terminated"),
         }
+    }
+
+    /// Whether it counts among the errors that a command may make.
+    pub(super) fn is_error(self) -> bool {
+        matches!(self, Status::Failed | Status::ExecutionTimedOut)
     }
 
     pub(super) fn is_final(self) -> bool {
@@ -90,7 +100,7 @@ impl Invocation {
 }
 
 impl Command {
-    /// The worst of what became of it, once nothing runs any more.
+    /// The worst of what became of it, once nothing runs any more, if that is more than it may make of errors.
     pub(super) fn status(&self) -> (&'static str, &'static str) {
         let all = || self.invocations.iter().map(|it| it.status);
         if self.invocations.is_empty() {
@@ -109,7 +119,18 @@ impl Command {
             Status::Terminated,
             Status::Cancelled,
         ];
-        worst.into_iter().find(|it| all().any(|one| one == *it)).unwrap_or(Status::Success).words()
+        let worst = worst.into_iter().find(|it| all().any(|one| one == *it)).unwrap_or(Status::Success);
+        let missed = all().filter(|it| !matches!(it, Status::Success | Status::Cancelled)).count();
+        match missed > self.errors.of(self.invocations.len()) {
+            false if missed > 0 => ("Failed", "Incomplete"),
+            _ => worst.words(),
+        }
+    }
+
+    /// Whether it has failed on more hosts than it may.
+    pub(super) fn is_over(&self) -> bool {
+        let errors = self.invocations.iter().filter(|it| it.status.is_error()).count();
+        errors > self.errors.of(self.invocations.len())
     }
 
     pub(super) fn is_cancelled(&self) -> bool {
@@ -155,6 +176,8 @@ mod tests {
             asked: Value::Null,
             requested: Timestamp::UNIX_EPOCH,
             expires: Timestamp::UNIX_EPOCH,
+            at_once: Limit::Number(50),
+            errors: Limit::Number(0),
             invocations: all.iter().enumerate().map(one).collect(),
             cancelled: Arc::default(),
         }
@@ -170,6 +193,19 @@ mod tests {
         assert_eq!(status(&[Success, Failed]), "Failed");
         assert_eq!(status(&[ExecutionTimedOut, Failed]), "ExecutionTimedOut");
         assert_eq!(status(&[]), "NoInstancesInTag");
+        assert_eq!(status(&[Failed, Terminated]), "Failed");
+    }
+
+    #[test]
+    fn a_command_may_miss_as_many_hosts_as_it_says() {
+        use Status::*;
+        let may = |errors, all: &[Status]| Command { errors, ..command(all) };
+        let half = may(Limit::Percent(50), &[Failed, Success]);
+        assert!(half.status() == ("Failed", "Incomplete") && !half.is_over());
+        assert!(may(Limit::Percent(50), &[Failed, ExecutionTimedOut]).is_over());
+        // Whoever could not be reached is missed, and still no error.
+        let missed = may(Limit::Number(0), &[DeliveryTimedOut, Success]);
+        assert!(missed.status().1 == "DeliveryTimedOut" && !missed.is_over());
     }
 
     #[test]

@@ -14,18 +14,28 @@ use crate::wire::Phase;
 const NEEDED: [&str; 3] =
     ["ssm:UpdateInstanceInformation", "ssmmessages:CreateControlChannel", "ssmmessages:OpenControlChannel"];
 
+/// What a host's kernel says of its network cable.
+const CARRIER: &str = "/sys/class/net/ens5/carrier";
+
 /// One host that Systems Manager knows.
 #[derive(Clone)]
 pub(super) struct Managed {
     pub(super) machine: Instance,
     pub(super) about: Metadata,
-    /// Whether its agent can be reached at this moment.
-    pub(super) online: bool,
+}
+
+impl Managed {
+    /// Whether its agent can be reached at this moment: by the service, and by any cable at all.
+    pub(super) fn is_online(&self, sync: &Sync) -> bool {
+        if sync.shared.lock().ssm_broken {
+            return false;
+        }
+        self.machine.exec(&["grep", "-qx", "1", CARRIER]).is_ok_and(|it| it.success())
+    }
 }
 
 /// All of them, by id. What was stopped or has crashed is known no longer.
 pub(super) fn all(sync: &Sync) -> BTreeMap<String, Managed> {
-    let online = !sync.shared.lock().ssm_broken;
     let known: Vec<(String, Instance, Metadata)> = {
         let running = sync.running();
         let about = |id: &String| running.described.get(id).cloned();
@@ -42,7 +52,7 @@ pub(super) fn all(sync: &Sync) -> BTreeMap<String, Managed> {
             .entry(role.name.clone())
             .or_insert_with(|| sync.runtime.block_on(may_be_managed(&sync.clients.iam, &role.name)));
         if *may {
-            all.insert(id, Managed { machine, about, online });
+            all.insert(id, Managed { machine, about });
         }
     }
     all

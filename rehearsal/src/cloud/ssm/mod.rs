@@ -1,6 +1,7 @@
 //! Run Command, answered by the front door itself: moto only pretends.
 
 mod ledger;
+mod limit;
 mod managed;
 mod run;
 mod shapes;
@@ -89,18 +90,21 @@ fn send(sync: &Arc<Sync>, ledger: &Ledger, it: &Value) -> Answer {
         return Err(Refusal::new("ValidationException", words));
     }
     let execution = strings(&parameters["executionTimeout"]).next().and_then(|it| it.parse().ok());
+    let (at_once, errors) = (limit::at_once(it)?, limit::errors(it)?);
     let now = Timestamp::now();
     let command = Command {
         id: new_id(),
         asked: it.clone(),
         requested: now,
         expires: now + SignedDuration::from_secs(seconds),
+        at_once,
+        errors,
         invocations: targets.iter().map(|(id, it)| Invocation::new(id, name_of(it))).collect(),
         cancelled: Arc::default(),
     };
     let answer = json!({ "Command": shapes::command(&command) });
     ledger.lock().push(command.clone());
-    let delivery = Arc::new(Delivery {
+    let delivery = Delivery {
         command,
         script: lines.join("\n") + "\n",
         directory: strings(&parameters["workingDirectory"])
@@ -109,10 +113,8 @@ fn send(sync: &Arc<Sync>, ledger: &Ledger, it: &Value) -> Answer {
             .map(Into::into),
         delivery: Duration::from_secs(seconds.unsigned_abs()),
         execution: Duration::from_secs(execution.unwrap_or(EXECUTION)),
-    });
-    for (_, it) in targets {
-        run::deliver(Arc::clone(sync), ledger.clone(), it, Arc::clone(&delivery));
-    }
+    };
+    run::dispatch(Arc::clone(sync), ledger.clone(), targets.into_values().collect(), delivery);
     Ok(answer)
 }
 
@@ -194,7 +196,7 @@ fn information(sync: &Sync, it: &Value) -> Vec<Value> {
         .collect();
     let all = managed::all(sync).into_values();
     let all = all.filter(|it| wanted.is_empty() || wanted.contains(&it.about.instance_id.as_str()));
-    all.map(|it| shapes::information(&it)).collect()
+    all.map(|it| shapes::information(&it, it.is_online(sync))).collect()
 }
 
 fn name_of(it: &Managed) -> &str {

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -34,20 +34,41 @@ pub(super) struct Delivery {
     pub(super) execution: Duration,
 }
 
-/// Runs it to its end on a thread of its own, with everything noted.
-pub(super) fn deliver(sync: Arc<Sync>, ledger: Ledger, to: Managed, it: Arc<Delivery>) {
+/// Runs it to its end, on so many hosts at once as it may, and spares the rest once it has failed on too many.
+pub(super) fn dispatch(sync: Arc<Sync>, ledger: Ledger, hosts: Vec<Managed>, it: Delivery) {
     thread::spawn(move || {
-        let (id, instance) = (it.command.id.clone(), to.about.instance_id.clone());
-        let end = match perform(&sync, &ledger, &to, &it) {
-            Ok(end) => end,
-            Err(err) => {
-                End { status: Status::Failed, code: -1, stderr: format!("{err:#}"), ..End::default() }
+        let at_once = it.command.at_once.of(hosts.len()).clamp(1, hosts.len().max(1));
+        let left = Mutex::new(hosts.into_iter());
+        let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let work = || {
+            while let Some(to) = next() {
+                deliver(&sync, &ledger, &to, &it);
             }
         };
-        ledger.note(&id, &instance, |it| {
-            it.ended = Some(Timestamp::now());
-            (it.status, it.code, it.stdout, it.stderr) = (end.status, end.code, end.stdout, end.stderr);
+        thread::scope(|scope| {
+            for _ in 0..at_once {
+                scope.spawn(work);
+            }
         });
+    });
+}
+
+/// Runs it to its end on one host, with everything noted.
+fn deliver(sync: &Sync, ledger: &Ledger, to: &Managed, it: &Delivery) {
+    let (id, instance) = (&it.command.id, &to.about.instance_id);
+    let end = match ledger.find(id).is_some_and(|it| it.is_over()) {
+        true => Ok(End { status: Status::Terminated, ..End::default() }),
+        false => perform(sync, ledger, to, it),
+    };
+    let end = end.unwrap_or_else(|err| End {
+        status: Status::Failed,
+        code: -1,
+        stderr: format!("{err:#}"),
+        ..End::default()
+    });
+    ledger.note(id, instance, |it| {
+        it.ended = Some(Timestamp::now());
+        (it.status, it.code, it.stdout, it.stderr) = (end.status, end.code, end.stdout, end.stderr);
     });
 }
 
@@ -67,10 +88,15 @@ impl Default for End {
 fn perform(sync: &Sync, ledger: &Ledger, to: &Managed, it: &Delivery) -> anyhow::Result<End> {
     let (id, instance) = (&it.command.id, &to.about.instance_id);
     let began = Instant::now();
-    while sync.shared.lock().ssm_broken {
+    loop {
         if it.command.is_cancelled() {
             return Ok(End::default());
         }
+        if to.is_online(sync) {
+            break;
+        }
+        // Whoever is gone for good will not be reached any more.
+        to.machine.phase()?;
         if began.elapsed() > it.delivery {
             return Ok(End { status: Status::DeliveryTimedOut, ..End::default() });
         }
@@ -110,7 +136,8 @@ fn perform(sync: &Sync, ledger: &Ledger, to: &Managed, it: &Delivery) -> anyhow:
             break match code {
                 0 => (Status::Success, 0),
                 code if is_up => (Status::Failed, code),
-                _ => (Status::Terminated, -1),
+                // The host went away under it.
+                _ => (Status::Failed, -1),
             };
         }
         let status = match (it.command.is_cancelled(), began.elapsed() > it.execution) {

@@ -26,11 +26,11 @@ pub(super) fn command(it: &Command) -> Value {
         "RequestedDateTime": seconds(it.requested),
         "Status": status,
         "StatusDetails": details,
-        "MaxConcurrency": "50",
-        "MaxErrors": "0",
+        "MaxConcurrency": it.at_once.to_string(),
+        "MaxErrors": it.errors.to_string(),
         "TargetCount": it.invocations.len(),
         "CompletedCount": count(Status::is_final),
-        "ErrorCount": count(|it| matches!(it, Status::Failed | Status::Terminated | Status::ExecutionTimedOut)),
+        "ErrorCount": count(Status::is_error),
         "DeliveryTimedOutCount": count(|it| it == Status::DeliveryTimedOut),
         "TimeoutSeconds": it.asked["TimeoutSeconds"].as_i64().unwrap_or(super::DELIVERY),
     })
@@ -90,10 +90,10 @@ pub(super) fn brief(command: &Command, it: &Invocation, details: bool) -> Value 
     brief
 }
 
-pub(super) fn information(it: &Managed) -> Value {
+pub(super) fn information(it: &Managed, online: bool) -> Value {
     json!({
         "InstanceId": it.about.instance_id,
-        "PingStatus": if it.online { "Online" } else { "ConnectionLost" },
+        "PingStatus": if online { "Online" } else { "ConnectionLost" },
         "LastPingDateTime": seconds(Timestamp::now()),
         "AgentVersion": "3.3.0.0",
         "IsLatestVersion": true,
