@@ -157,7 +157,8 @@ fn a_locked_package_database_and_a_mirror_that_is_down_delay_and_do_not_defeat()
     // As dpkg itself locks, which knows nothing of flock.
     host.sh(
         "setsid perl -MFcntl -e 'open(F, \"+>>\", \"/var/lib/dpkg/lock-frontend\") or die \"open $!\"; \
-         fcntl(F, F_SETLK, pack(\"s s x![q] q q i x![q]\", F_WRLCK, 0, 0, 0, 0)) or die \"lock $!\"; \
+         my $lock = pack(\"s s x![q] q q i x![q]\", F_WRLCK, 0, 0, 0, 0); \
+         fcntl(F, F_SETLK, $lock) or die \"lock $!\"; \
          open(R, \">\", \"/run/held\"); print R $$; close(R); sleep' < /dev/null > /run/holder 2>&1 & \
          sleep 0.1; until test -s /run/held; do test ! -s /run/holder || { cat /run/holder >&2; exit 1; }; done",
     );
