@@ -1,5 +1,8 @@
 //! The front door: every call to the cloud's interface comes through here, is noted, and answered as AWS would.
 
+mod learning;
+mod leaving;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
@@ -24,15 +27,12 @@ use super::clients::Clients;
 use super::events;
 use super::fault::{FaultKind, strike};
 use super::guards;
-use super::life::{self, Kind};
-use super::promotion;
 use super::refusal::Refusal;
 use super::scaling;
 use super::shared::Shared;
 use super::ssm;
 use super::states;
 use super::sync::Sync;
-use super::xml::{Element, Node};
 use crate::accept;
 use crate::region::Region;
 use crate::wire::Place;
@@ -236,81 +236,6 @@ impl Door {
         }
     }
 
-    /// What takes its time to go: answered at once, done when AWS would be done. `None`: that is not the case.
-    async fn let_go(
-        self: &Arc<Door>,
-        sync: &Arc<Sync>,
-        call: &Call,
-        parts: &Parts,
-        body: &Bytes,
-    ) -> Option<Response<Full<Bytes>>> {
-        let (kind, id, length, word) = life::leaving(call)?;
-        if !guards::exists(sync, kind, &id).await {
-            return None;
-        }
-        let again = {
-            let mut known = self.shared.lock();
-            let again = known.lives.word(kind, &id) == Some(word);
-            known.lives.leave(kind, &id, word);
-            again
-        };
-        let answer = match kind {
-            Kind::Database => self.described(call, parts, &id).await,
-            Kind::NatGateway => {
-                let text = |name: &str, text: &str| {
-                    Node::Element(Element::new(name, vec![Node::Text(text.to_owned())]))
-                };
-                let nodes = vec![text("requestId", "front-door"), text("natGatewayId", &id)];
-                document(Element::new("DeleteNatGatewayResponse", nodes).write(), "text/xml")
-            }
-            _ => {
-                let mut answer = Response::new(Full::default());
-                *answer.status_mut() = StatusCode::NO_CONTENT;
-                answer
-            }
-        };
-        if !again {
-            let request = self.question(call, parts.clone(), body);
-            let (door, sync) = (Arc::clone(self), Arc::downgrade(sync));
-            let length = length / self.clock();
-            tokio::spawn(async move {
-                tokio::time::sleep(length).await;
-                if let (Kind::Database, Some(sync)) = (kind, sync.upgrade()) {
-                    promotion::orphans(&sync, &id).await;
-                }
-                // What fails is still there, and says so as soon as its life here has ended.
-                let _ = door.clients.way.ask(request).await;
-                let mut known = door.shared.lock();
-                known.lives.end(kind, &id);
-                known.changes += 1;
-            });
-        }
-        Some(answer)
-    }
-
-    /// A database in the answer to its deletion.
-    async fn described(&self, call: &Call, parts: &Parts, id: &str) -> Response<Full<Bytes>> {
-        let form = format!("Action=DescribeDBInstances&Version=2014-10-31&DBInstanceIdentifier={id}");
-        let request = self.question(call, parts.clone(), &Bytes::from(form));
-        let answer = match self.clients.way.ask(request).await {
-            Ok(answer) => self.reply(call, answer),
-            Err(err) => return unavailable(&format!("{err:#}")).answer(call),
-        };
-        let text = String::from_utf8_lossy(answer.body());
-        let found = Element::parse(&text).and_then(|mut it| {
-            let mut found = None;
-            it.each(&mut |it| {
-                if it.name == "DBInstance" {
-                    found = Some(it.clone());
-                }
-            });
-            found
-        });
-        let result = Element::new("DeleteDBInstanceResult", found.map(Node::Element).into_iter().collect());
-        let whole = Element::new("DeleteDBInstanceResponse", vec![Node::Element(result)]);
-        document(whole.write(), "text/xml")
-    }
-
     async fn run_command(self: &Arc<Door>, call: &Call) -> Response<Full<Bytes>> {
         let Some(sync) = self.sync() else { return unavailable("the cloud is starting").answer(call) };
         let (it, asked) = (Arc::clone(self), call.clone());
@@ -356,59 +281,6 @@ impl Door {
         parts.headers.remove(CONNECTION);
         parts.headers.remove(HOST);
         Response::from_parts(parts, body)
-    }
-
-    /// What the data plane must know of a call that succeeded, and what no later answer would tell it.
-    fn learn(&self, call: &Call, answer: &str) {
-        let clock = self.clock();
-        let mut known = self.shared.lock();
-        known.lives.begin(call, answer, clock);
-        known.unseen.learn(call, answer);
-        if call.changes() {
-            known.changes += 1;
-        }
-        let database = || call.parameter("DBInstanceIdentifier").map(str::to_owned);
-        match (call.service.as_str(), call.action.as_str()) {
-            ("rds", "CreateDBInstance" | "ModifyDBInstance" | "CreateDBInstanceReadReplica") => {
-                let Some(name) = database() else { return };
-                if call.action != "ModifyDBInstance" {
-                    known.pending_databases.insert(name.clone());
-                }
-                if let Some(password) = call.parameter("MasterUserPassword") {
-                    known.passwords.insert(name, password.to_owned());
-                }
-            }
-            ("rds", "PromoteReadReplica") => {
-                let (name, sync) = (database(), self.sync());
-                drop(known);
-                if let (Some(name), Some(sync)) = (name, sync) {
-                    promotion::begin(&sync, name);
-                }
-            }
-            ("rds", "RebootDBInstance") => {
-                let failover = call.parameter("ForceFailover") == Some("true");
-                known.reboots.extend(database().map(|it| (it, failover)));
-            }
-            ("ec2", "StartInstances" | "RebootInstances") => {
-                let ids = call.parameters.iter().filter(|it| it.0.starts_with("InstanceId."));
-                let ids = ids.map(|it| it.1.clone());
-                match call.action.as_str() {
-                    "StartInstances" => known.instance_starts.extend(ids),
-                    _ => known.instance_reboots.extend(ids),
-                }
-            }
-            ("cloudfront", action) if life::changes_distribution(action) => {
-                let controls = Element::parse(&String::from_utf8_lossy(&call.body))
-                    .map(|it| it.all("OriginAccessControlId"))
-                    .unwrap_or_default();
-                let id = Element::parse(answer).and_then(|it| it.all("Id").into_iter().next());
-                known.access_controls.extend(id.map(|id| (id, controls)));
-            }
-            ("elasticloadbalancing", "CreateLoadBalancer") => {
-                known.pending_balancers.extend(call.parameter("Name").map(str::to_owned));
-            }
-            _ => {}
-        }
     }
 
     /// Never a parameter: some are secret.

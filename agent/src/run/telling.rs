@@ -1,0 +1,179 @@
+//! What the agent says: on the console, to the balancer, to the page, to `lampd status` and to the operator.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use sd_notify::NotifyState;
+use tokio::time::timeout;
+
+use super::{Agent, DRIFT, STATUS, notify};
+use crate::{
+    converge::{self, Reports},
+    feed::{self, Feed},
+    report,
+    source::Known,
+    steps::ready,
+};
+
+impl Agent {
+    /// Says on the console why there is no configuration, and when there is one again.
+    pub(super) async fn complain(&self) {
+        let mut known = self.known.clone();
+        let mut said: Option<String> = None;
+        loop {
+            let trouble = known.borrow_and_update().trouble.clone();
+            match (&trouble, &said) {
+                (Some(now), before) if Some(now) != before.as_ref() => tracing::warn!("{now}"),
+                (None, Some(_)) => tracing::info!("the parameters are there again"),
+                _ => (),
+            }
+            said = trouble;
+            if known.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    /// Tells the balancer whether this host is fit, once everything was looked at.
+    pub(super) async fn announce(&self) {
+        drop(self.ran.subscribe().wait_for(|it| it.looked).await);
+        let mut steps = self.log.follow();
+        loop {
+            let fit = converge::fit(&steps.borrow_and_update());
+            let config = self.known.borrow().config.clone();
+            let fine = converge::announce(&self.pass(config.as_ref()), fit).await;
+            let wait = if fine { DRIFT } else { Duration::from_secs(2) };
+            drop(timeout(wait, steps.wait_for(|it| converge::fit(it) != fit)).await);
+        }
+    }
+
+    /// Follows steps and parameters, and tells the page, `lampd status` and the operator.
+    pub(super) async fn publish(&self) {
+        let (mut steps, mut known, mut ran) = (self.log.follow(), self.known.clone(), self.ran.subscribe());
+        // What the agent before us published is the better news until we have looked at everything once.
+        if self.host.exists(feed::FILE) {
+            drop(ran.wait_for(|it| it.looked).await);
+        }
+        loop {
+            let reports = steps.borrow_and_update().clone();
+            let now = known.borrow_and_update().clone();
+            ran.mark_unchanged();
+            if let Err(err) = self.tell(reports, &now) {
+                tracing::warn!("{err:#}");
+            }
+            tokio::select! {
+                Ok(()) = steps.changed() => (),
+                Ok(()) = known.changed() => (),
+                Ok(()) = ran.changed() => (),
+                else => return std::future::pending().await,
+            }
+        }
+    }
+
+    fn tell(&self, steps: Reports, known: &Known) -> anyhow::Result<()> {
+        let roots = self.settings.database_roots(&self.host).unwrap_or_default();
+        let config = known.config.as_ref();
+        let mut feed =
+            Feed::new(&self.identity, &self.os_name, config, known.trouble.as_deref(), &roots, steps);
+        feed.generation = self.ran.borrow().generation.clone();
+        let order = if feed.converged { "in order" } else { "not in order yet" };
+        let generation = feed.generation.as_deref().unwrap_or("none");
+        notify(&[NotifyState::Status(&format!("{order}; generation {generation}"))]);
+        let versions = self.memory.versions.lock().map(|it| it.clone()).unwrap_or_default();
+        self.reports.send_if_modified(|it| {
+            let text = report::text(&feed, &versions);
+            let moved = *it != text;
+            *it = text;
+            moved
+        });
+        feed.publish(&self.host)?;
+        ready::folder(&self.host)?;
+        let status =
+            serde_json::to_vec_pretty(&report::status(&feed, &versions)).context("writing the status")?;
+        self.host.write(STATUS, &status, 0o644, None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::agent::AgentConfig;
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::{
+        aws::Aws,
+        converge::{Log, Memory},
+        host::script::scripted,
+        identity::Identity,
+        os,
+        settings::Settings,
+    };
+
+    fn config(generation: &str, password: &str) -> AgentConfig {
+        let database = shared::agent::Database {
+            endpoint: "db".into(),
+            port: 3306,
+            name: "labvpcrds".into(),
+            user: "admin".into(),
+            password: password.into(),
+            tls: false,
+        };
+        AgentConfig {
+            generation: Some(generation.into()),
+            database: Some(database),
+            files: None,
+            local_database: false,
+            poll_seconds: 15,
+            share_ms: 50,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_generation_is_reported_when_it_was_applied_and_not_when_it_is_known() {
+        let (host, _script) = scripted();
+        host.write("/etc/os-release", b"ID=debian\n", 0o644, None).unwrap();
+        host.write("/etc/group", b"www-data:x:33:\n", 0o644, None).unwrap();
+        let (tell, known) = watch::channel(Known { config: Some(config("1", "first")), trouble: None });
+        let mut settings = Settings::new("ap-northeast-2", "lab");
+        host.write("/etc/lamp/ca.pem", include_bytes!("../../data/rds-roots.pem"), 0o644, None).unwrap();
+        settings.ca_bundle = Some("/etc/lamp/ca.pem".into());
+        let agent = Agent {
+            os: os::detect(&host).unwrap(),
+            os_name: String::new(),
+            imds: Aws::new(&settings, &host).unwrap().imds,
+            identity: Identity::default(),
+            memory: Memory::default(),
+            log: Log::default(),
+            reports: watch::Sender::default(),
+            ran: watch::Sender::default(),
+            host: host.clone(),
+            settings,
+            known,
+        };
+        let told = || -> (serde_json::Value, serde_json::Value) {
+            let (steps, known) = (agent.log.follow().borrow().clone(), agent.known.borrow().clone());
+            agent.tell(steps, &known).unwrap();
+            let report: serde_json::Value = serde_json::from_str(&agent.reports.borrow()).unwrap();
+            (report["generation"].clone(), report["converged"].clone())
+        };
+        let apply = async || {
+            let config = agent.known.borrow().config.clone();
+            converge::dbinfo(&agent.pass(config.as_ref())).await;
+            agent.ended(|it| &mut it.dbinfo, config.as_ref());
+            let half = told();
+            agent.ended(|it| &mut it.site, config.as_ref());
+            half
+        };
+        assert_eq!(apply().await, (serde_json::Value::Null, true.into()));
+        assert_eq!(told(), ("1".into(), true.into()));
+        tell.send_replace(Known { config: Some(config("2", "second")), trouble: None });
+        assert_eq!(told(), ("1".into(), true.into()));
+        // As on a full disk: the file cannot be written.
+        std::fs::create_dir(host.at("/etc/lamp/php/.dbinfo.inc.lampd")).unwrap();
+        assert_eq!(apply().await, ("1".into(), false.into()));
+        assert_eq!(told(), ("2".into(), false.into()));
+        std::fs::remove_dir(host.at("/etc/lamp/php/.dbinfo.inc.lampd")).unwrap();
+        apply().await;
+        assert_eq!(told(), ("2".into(), true.into()));
+    }
+}
