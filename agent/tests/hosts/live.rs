@@ -16,6 +16,7 @@ async fn a_new_endpoint_or_password_reaches_php_and_page_without_a_failed_reques
         database.seed().await;
         database.sql(&format!("UPDATE SAMPLE SET NAME = '{name}' WHERE ID = 1")).await;
     }
+    first.sql("INSERT INTO SAMPLE (NAME, ADDRESS) VALUES ('<script>alert(1)</script>', '\"a\" & b'), ('😀', NULL)").await;
     second.sql(&format!("ALTER USER {USER}@'%' IDENTIFIED BY 'an\\'other'")).await;
     tokio::task::spawn_blocking(move || {
         let mut lab = Lab::new();
@@ -26,6 +27,14 @@ async fn a_new_endpoint_or_password_reaches_php_and_page_without_a_failed_reques
         host.until("serving", SOON, || {
             host.site("/").body.contains("FIRST") && host.page("/").body.contains("FIRST")
         });
+        // What a row holds is shown, and does nothing.
+        for body in [host.site("/").body, host.page("/").body] {
+            assert!(
+                body.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && !body.contains("<script"),
+                "{body}"
+            );
+            assert!(body.contains("😀") && body.contains("NULL") && !body.contains("\"a\" & b"), "{body}");
+        }
         let apache = host.sh("systemctl show -p MainPID --value apache2");
         let php = Load::start(host.site_port(), "/", |it| it.status == 200);
         let page =
