@@ -143,7 +143,12 @@ async fn names(ids: BTreeSet<&str>, ours: &[Host], aws: &Aws) -> aws::Result<Has
         let alive = Filter::builder().name("instance-state-name").set_values(Some(alive)).build();
         let seen = aws.ec2.describe_instances().filters(these).filters(alive).send().await?;
         let seen = seen.reservations().iter().flat_map(|it| it.instances());
-        names.extend(seen.filter(|it| !is_of_scaling_group(it)).map(|it| (id(it), id(it))));
+        // One of ours that was made and registered while this look was under way keeps its node's name.
+        let name = |it: &Host| {
+            let ours = aws.is_ours(&Aws::from_ec2(it.tags()));
+            if ours { host_name(it) } else { Some(id(it)) }
+        };
+        names.extend(seen.filter(|it| !is_of_scaling_group(it)).filter_map(|it| Some((id(it), name(it)?))));
     }
     Ok(names)
 }

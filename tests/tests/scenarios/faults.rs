@@ -1,5 +1,7 @@
 //! AWS on a bad day: what passes is waited out, what does not pass is told, and siblings go on.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
@@ -99,6 +101,28 @@ fn throttling_server_errors_and_lost_connections_are_waited_out() {
         lab.assert_nothing_left(what);
         eprintln!("{what}: {:.1?}, {} + {} calls", begun.elapsed(), up.calls.len(), down.calls.len());
     }
+}
+
+#[test]
+fn a_host_that_is_registered_during_a_look_keeps_its_name() {
+    let lab = Lab::new("");
+    let looking = Arc::new(AtomicBool::new(false));
+    // The first registration is lost, so all are looked for, which lasts until the other hosts have come as well.
+    let begins = looking.clone();
+    lab.proxy.fail_if(1, Fault::Dropped, move |call| {
+        let is_it = call.action == "RegisterTargets";
+        begins.fetch_or(is_it, Ordering::Relaxed);
+        is_it
+    });
+    let mut is_first = true;
+    lab.proxy.fail_if(3, Fault::Late(Duration::from_secs(3)), move |call| {
+        call.action == "RunInstances" && !std::mem::take(&mut is_first)
+    });
+    lab.proxy.fail_if(1, Fault::Late(Duration::from_secs(8)), move |call| {
+        call.action == "DescribeTargetGroups" && looking.load(Ordering::Relaxed)
+    });
+    lab.up();
+    lab.lamp("--on aws plan").ok();
 }
 
 #[test]
