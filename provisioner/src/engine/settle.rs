@@ -17,7 +17,7 @@ use crate::aws;
 /// How long errors that pass by themselves are waited out: AWS needs up to five minutes until a new
 /// resource is known everywhere.
 const PASSING: Duration = Duration::from_secs(300);
-/// How often a call whose answer was lost is made again.
+/// How often what lost an answer is done again.
 const LOST_ANSWERS: usize = 5;
 /// How often a node is configured before its differences count as an error.
 const ATTEMPTS: usize = 3;
@@ -26,9 +26,11 @@ const MISSED: (Duration, Duration) = (Duration::from_secs(20), Duration::from_se
 /// How long a change may take until listings show it.
 const SHOWS: Duration = Duration::from_secs(15);
 
-/// How often a node was configured, what AWS last answered to it instead of yes, and how long that may go on.
+/// How often a node was configured and how often without an answer, what AWS last said to it instead of yes, and how
+/// long that may go on.
 struct Tries {
     made: usize,
+    lost: usize,
     unclear: Option<aws::Error>,
     passing: Patience,
     waiting: Patience,
@@ -37,7 +39,7 @@ struct Tries {
 impl Tries {
     fn new(kind: Kind) -> Tries {
         let passing = Patience::new(PASSING.min(kind.patience));
-        Tries { made: 0, unclear: None, passing, waiting: Patience::new(kind.patience) }
+        Tries { made: 0, lost: 0, unclear: None, passing, waiting: Patience::new(kind.patience) }
     }
 }
 
@@ -55,7 +57,7 @@ impl Run<'_> {
         let mut outcome = Outcome::Unchanged;
         let mut tries = None;
         if seen.as_ref().is_some_and(|it| it.unseen) {
-            seen = self.ready(node, None, now(), |_| true).await?;
+            seen = self.ready(node, None, now(), Duration::ZERO).await?;
         }
         loop {
             let Some(have) = seen.take() else {
@@ -67,13 +69,13 @@ impl Run<'_> {
                     lock(&self.observed).nodes.insert(node.name.clone(), made);
                     return Ok(outcome);
                 }
-                seen = self.ready(node, None, since, |_| true).await?;
+                seen = self.ready(node, None, since, Duration::ZERO).await?;
                 continue;
             };
             match &have.phase {
                 Phase::Pending(_) => {
                     self.started(node, Verb::Configure, &mut outcome);
-                    seen = self.ready(node, Some(&have.phase), now(), |_| true).await?;
+                    seen = self.ready(node, Some(&have.phase), now(), Duration::ZERO).await?;
                     continue;
                 }
                 Phase::Failed(why) if outcome != Outcome::Unchanged || have.kind.holds_data => {
@@ -95,14 +97,13 @@ impl Run<'_> {
                 return Err(aws::Error::refused(why));
             }
             let tries = tries.get_or_insert_with(|| Tries::new(have.kind));
-            if tries.made == ATTEMPTS {
+            if tries.made == ATTEMPTS || tries.lost == LOST_ANSWERS {
                 let left: Vec<_> = differences.iter().map(ToString::to_string).collect();
                 let said = tries.unclear.take().map_or("AWS accepted the change".into(), |it| it.to_string());
                 return Err(aws::Error::refused(format!("{said}, but still shows {}", left.join("; "))));
             }
             self.started(node, Verb::Configure, &mut outcome);
-            let taken = self.configure(node, &have, &cx, tries).await?;
-            let shows = |it: &Seen| !taken || self.changes(node, it).is_empty();
+            let shows = self.configure(node, &have, &cx, tries).await?;
             seen = self.ready(node, None, now(), shows).await?;
         }
     }
@@ -177,9 +178,15 @@ impl Run<'_> {
         }
     }
 
-    /// Changes the node's object, and says whether that has to show. Where it has not, a moment has passed, and the next
-    /// listing tells how much of it is left to do.
-    async fn configure(&self, node: &Node, have: &Seen, cx: &Cx<'_>, tries: &mut Tries) -> aws::Result<bool> {
+    /// Changes the node's object, and says how long that may take to show: not at all where it was refused, since the
+    /// next listing tells how much of it is left to do.
+    async fn configure(
+        &self,
+        node: &Node,
+        have: &Seen,
+        cx: &Cx<'_>,
+        tries: &mut Tries,
+    ) -> aws::Result<Duration> {
         let kind = have.kind;
         let changes = self.changes(node, have);
         let is_tag = |it: &super::Change| it.field.starts_with("tag ");
@@ -194,38 +201,45 @@ impl Run<'_> {
         };
         let passes = |it: &aws::Error| it.is_throttled() || it.is_not_visible_yet() || it.is_in_use();
         match done.await {
-            Ok(()) => *tries = Tries { made: tries.made + 1, ..Tries::new(kind) },
-            // Idempotent, so a lost answer needs no second look but the next listing.
-            Err(err) if err.is_ambiguous() || err.is_there_already() => {
+            Ok(()) => {
+                *tries = Tries { made: tries.made + 1, ..Tries::new(kind) };
+                Ok(SHOWS)
+            }
+            // Idempotent, so what may be done already is soon done again.
+            Err(err) if err.is_ambiguous() => {
+                (tries.lost, tries.unclear) = (tries.lost + 1, Some(err));
+                Ok(MISSED.1)
+            }
+            Err(err) if err.is_there_already() => {
                 (tries.made, tries.unclear) = (tries.made + 1, Some(err));
+                Ok(SHOWS)
             }
             Err(err) if err.is_not_yet() && !tries.waiting.is_over() => {
                 self.waiting(node, &err.message);
                 tries.waiting.wait().await;
-                return Ok(false);
+                Ok(Duration::ZERO)
             }
             Err(err) if passes(&err) && !tries.passing.is_over() => {
                 self.waiting(node, err.to_string());
                 tries.passing.back_off().await;
-                return Ok(false);
+                Ok(Duration::ZERO)
             }
-            Err(err) => return Err(err),
+            Err(err) => Err(err),
         }
-        Ok(true)
     }
 
-    /// Waits until a listing that began after `since` shows the node ready and, for a while, as wanted.
+    /// Waits until a listing that began after `since` shows the node ready and, for as long as `shows`, as wanted.
     /// `None`: it was being deleted, by an earlier run or by somebody else, and now it is gone.
     async fn ready(
         &self,
         node: &Node,
         was: Option<&Phase>,
         since: Instant,
-        wanted: impl Fn(&Seen) -> bool,
+        shows: Duration,
     ) -> aws::Result<Option<Seen>> {
         let kind = node.resource.kind();
         let mut patience = Patience::new(kind.patience);
-        let mut shows = Patience::new(SHOWS.min(kind.patience));
+        let mut shows = Patience::new(shows.min(kind.patience));
         let mut since = since;
         let mut is_going = was.is_some_and(Phase::is_going);
         loop {
@@ -239,7 +253,7 @@ impl Run<'_> {
             is_going = seen.as_ref().is_some_and(|it| it.phase.is_going());
             let why = match seen {
                 Some(it) if it.phase == Phase::Ready => {
-                    if wanted(&it) || shows.is_over() {
+                    if shows.is_over() || self.changes(node, &it).is_empty() {
                         return Ok(Some(it));
                     }
                     "the change to show".to_owned()

@@ -63,7 +63,7 @@ fn what_aws_would_make_twice_is_looked_for_longer_after_a_lost_answer() {
 fn a_call_that_was_lost_on_the_way_is_made_again() {
     for call in ["create it", "configure it"] {
         play(async {
-            cloud(|it| it.fault(call, "Unreachable", false, 2));
+            cloud(|it| it.fault(call, "Unreachable", false, 4));
             assert!(up(&one()).await.is_ok(), "{call}");
             assert_eq!(cloud(|it| it.state()), [("toy/it".to_owned(), 1, vec![])], "{call}");
         });
