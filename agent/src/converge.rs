@@ -141,6 +141,11 @@ pub async fn extras(pass: &Pass<'_>) -> bool {
     files && database
 }
 
+/// The other service of this program: whoever runs the first has both.
+pub async fn page(pass: &Pass<'_>) -> bool {
+    run(pass.host, pass.log, &steps::page::Page).await
+}
+
 /// Tells the balancer whether this host is fit.
 pub async fn announce(pass: &Pass<'_>, fit: bool) -> bool {
     let Pass { host, config, log, .. } = *pass;

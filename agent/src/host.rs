@@ -25,8 +25,8 @@ pub trait Commands: Send + Sync {
     fn run<'a>(&'a self, argv: &'a [&'a str], limit: Duration) -> BoxFuture<'a, anyhow::Result<Output>>;
     /// Asks the local Apache for a path and returns the status.
     fn http<'a>(&'a self, path: &'a str) -> BoxFuture<'a, anyhow::Result<u16>>;
-    /// Whether somebody listens on a Unix socket.
-    fn connects<'a>(&'a self, socket: &'a str) -> BoxFuture<'a, bool>;
+    /// Whether somebody listens on a Unix socket (a path) or at an address with its port.
+    fn connects<'a>(&'a self, place: &'a str) -> BoxFuture<'a, bool>;
     /// Whether a name resolves.
     fn resolves<'a>(&'a self, name: &'a str) -> BoxFuture<'a, bool>;
     /// Whether the file system at a path answers; `false` after two seconds of silence.
@@ -83,8 +83,8 @@ impl Host {
         self.commands.http(path).await
     }
 
-    pub async fn connects(&self, socket: &str) -> bool {
-        self.commands.connects(socket).await
+    pub async fn connects(&self, place: &str) -> bool {
+        self.commands.connects(place).await
     }
 
     pub async fn resolves(&self, name: &str) -> bool {

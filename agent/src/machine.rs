@@ -39,8 +39,14 @@ impl Commands for Machine {
         Box::pin(get("127.0.0.1:80", path))
     }
 
-    fn connects<'a>(&'a self, socket: &'a str) -> BoxFuture<'a, bool> {
-        Box::pin(async move { matches!(timeout(SHORT, UnixStream::connect(socket)).await, Ok(Ok(_))) })
+    fn connects<'a>(&'a self, place: &'a str) -> BoxFuture<'a, bool> {
+        let connect = async move {
+            match place.starts_with('/') {
+                true => UnixStream::connect(place).await.map(drop),
+                false => TcpStream::connect(place).await.map(drop),
+            }
+        };
+        Box::pin(async move { matches!(timeout(SHORT, connect).await, Ok(Ok(()))) })
     }
 
     fn resolves<'a>(&'a self, name: &'a str) -> BoxFuture<'a, bool> {

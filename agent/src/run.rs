@@ -224,7 +224,9 @@ impl Agent {
         });
         let extras = self.again(async |config| {
             self.installed().await;
-            converge::extras(&self.pass(config)).await
+            let pass = self.pass(config);
+            let (page, fine) = tokio::join!(converge::page(&pass), converge::extras(&pass));
+            page && fine
         });
         let work = async {
             tokio::join!(self.beat(), self.publish(), self.complain(), self.announce(), site, dbinfo, extras)

@@ -10,7 +10,11 @@ use crate::{
     host::Host,
     os,
     settings::{self, Settings},
-    steps::{dbinfo, ready},
+    steps::{
+        dbinfo,
+        page::{SERVICE, SOCKET},
+        ready,
+    },
 };
 
 /// Installs, converges what needs no parameters, and seals.
@@ -21,7 +25,7 @@ pub async fn bake(host: &Host, seal: bool) -> anyhow::Result<()> {
     install::root()?;
     let os = os::detect(host)?;
     // A running agent would write back what sealing removes.
-    let stop = ["systemctl", "stop", "lampd.service", "lampd-page.service", "lampd-page.socket"];
+    let stop = ["systemctl", "stop", "lampd.service", SERVICE, SOCKET];
     host.try_run(&stop, Duration::from_secs(60)).await?;
     install::place(host)?;
     install::enable(host).await?;

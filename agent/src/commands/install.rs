@@ -10,14 +10,17 @@ use crate::{
     host::{Host, ROOT},
     os, run,
     settings::{self, Settings},
-    steps,
+    steps::{
+        self,
+        page::{SERVICE, SOCKET},
+    },
 };
 
 pub const BINARY: &str = "/usr/local/bin/lampd";
 const UNITS: [(&str, &str); 3] = [
     ("lampd.service", include_str!("../../../systemd/lampd.service")),
-    ("lampd-page.service", include_str!("../../../systemd/lampd-page.service")),
-    ("lampd-page.socket", include_str!("../../../systemd/lampd-page.socket")),
+    (SERVICE, include_str!("../../../systemd/lampd-page.service")),
+    (SOCKET, include_str!("../../../systemd/lampd-page.socket")),
 ];
 const CA_BUNDLE: &str = "/etc/lamp/ca-bundle.pem";
 const LIMIT: Duration = Duration::from_secs(60);
@@ -55,8 +58,8 @@ pub async fn install(host: &Host, asked: cli::Install) -> anyhow::Result<()> {
         return Ok(());
     }
     // Without waiting: user data runs inside the boot that these jobs may be ordered after.
-    host.run(&["systemctl", "start", "--no-block", "lampd-page.socket"], LIMIT).await?;
-    for (unit, anew) in [("lampd.service", renewed || moved), ("lampd-page.service", renewed)] {
+    host.run(&["systemctl", "start", "--no-block", SOCKET], LIMIT).await?;
+    for (unit, anew) in [("lampd.service", renewed || moved), (SERVICE, renewed)] {
         let verb = if anew || runs_another(host, unit).await { "restart" } else { "start" };
         host.run(&["systemctl", verb, "--no-block", unit], LIMIT).await?;
     }
@@ -101,8 +104,7 @@ pub async fn enable(host: &Host) -> anyhow::Result<()> {
         host.run(&["groupadd", "--system", GROUP], LIMIT).await?;
     }
     host.run(&["systemctl", "daemon-reload"], LIMIT).await?;
-    host.run(&["systemctl", "enable", "lampd.service", "lampd-page.socket", "lampd-page.service"], LIMIT)
-        .await?;
+    host.run(&["systemctl", "enable", "lampd.service", SOCKET, SERVICE], LIMIT).await?;
     Ok(())
 }
 

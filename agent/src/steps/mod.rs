@@ -20,4 +20,6 @@ pub mod web;
 
 pub mod local_database;
 
+pub mod page;
+
 pub mod ready;

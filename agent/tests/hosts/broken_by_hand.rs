@@ -38,6 +38,11 @@ const BREAKS: &[(&str, &str, &str)] = &[
         "web",
         "systemctl is-active php8.2-fpm && systemctl is-enabled php8.2-fpm",
     ),
+    (
+        "systemctl disable --now lampd-page.socket lampd-page.service",
+        "page",
+        "systemctl is-active lampd-page.service && systemctl is-enabled lampd-page.socket lampd-page.service",
+    ),
     ("rm /run/lamp/lamp-ready", "ready", "test -e /run/lamp/lamp-ready"),
     (
         "apt-get -qq -y remove php-mysql php8.2-mysql",
