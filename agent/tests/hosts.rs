@@ -16,6 +16,7 @@ mod hosts {
     mod broken_by_hand;
     mod files;
     mod install;
+    mod killed;
     mod live;
     mod local_database;
 }

@@ -6,9 +6,7 @@ use std::{
     time::Duration,
 };
 
-use rehearsal::Image;
-
-use super::lab::{Lab, PACKAGES, ZONE};
+use super::lab::{Lab, ZONE, equipped};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -26,8 +24,7 @@ fn a_file_server_that_dies_after_mounting_hangs_neither_convergence_nor_health_n
     let target = Ipv4Addr::new(10, 1, 3, 241);
     lab.put_usual();
     lab.put(&[("files/id", "fs-0123456789abcdef1"), (&format!("files/target/{ZONE}"), &target.to_string())]);
-    let packages: Vec<&str> = PACKAGES.iter().copied().chain(["bindfs"]).collect();
-    let host = lab.host("web1", Image::plain().with("lampd-files", &packages));
+    let host = lab.host("web1", equipped());
     host.sh(&format!("printf '%s' '{MOUNT}' > /usr/sbin/mount.efs; chmod 755 /usr/sbin/mount.efs"));
     host.install();
     host.until_ready();

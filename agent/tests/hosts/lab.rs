@@ -122,11 +122,16 @@ impl Lab {
 }
 
 /// What the agent would install.
-pub const PACKAGES: [&str; 4] = ["apache2", "php-fpm", "php-mysql", "mariadb-client"];
+const PACKAGES: [&str; 4] = ["apache2", "php-fpm", "php-mysql", "mariadb-client"];
 
 /// An image that has it, so that only one test has to wait for apt.
 pub fn baked() -> Image {
     Image::plain().with("lampd", &PACKAGES)
+}
+
+/// The same with what tests need: a file system in user space, and who kills a program at a chosen call.
+pub fn equipped() -> Image {
+    Image::plain().with("lampd-tools", &[&PACKAGES[..], &["bindfs", "strace"]].concat())
 }
 
 impl Host {
