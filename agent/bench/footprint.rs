@@ -43,9 +43,9 @@ fn measure(database: &database::Database) {
     let pids = UNITS.map(|it| host.sh(&format!("systemctl show -p MainPID --value {it}")).trim().to_owned());
     std::thread::sleep(Duration::from_secs(5));
 
-    let before = seconds(&host, &pids);
+    let before = seconds(&host);
     std::thread::sleep(QUIET);
-    let idle_percent = (seconds(&host, &pids) - before) / QUIET.as_secs_f64() * 100.0;
+    let idle_percent = (seconds(&host) - before) / QUIET.as_secs_f64() * 100.0;
     let idle_mib = host.sh(&memory(&pids)).trim().parse::<f64>().unwrap() / 1024.0;
     let ab = format!("ab -q -r -n 100000 -c {CLIENTS} http://127.0.0.1:8080/");
     let most = host.sh(&format!(
@@ -60,11 +60,11 @@ fn measure(database: &database::Database) {
     );
 }
 
-/// Processor time so far.
-fn seconds(host: &Host, pids: &[String]) -> f64 {
-    let files: Vec<String> = pids.iter().map(|it| format!("/proc/{it}/stat")).collect();
-    let script = format!("awk '{{ sum += $14 + $15 }} END {{ print sum }}' {}", files.join(" "));
-    host.sh(&script).trim().parse::<f64>().unwrap() / 100.0
+/// Processor time so far, that of programs which they ran as well.
+fn seconds(host: &Host) -> f64 {
+    let script = format!("systemctl show -p CPUUsageNSec --value {}", UNITS.join(" "));
+    let all = host.sh(&script).split_whitespace().map(|it| it.parse::<f64>().unwrap()).sum::<f64>();
+    all / 1e9
 }
 
 /// A command that prints KiB of both together. What they share (the program itself) counts once.

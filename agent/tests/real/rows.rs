@@ -1,6 +1,6 @@
 //! What the page shows, in good days and bad ones.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use shared::sample::CREATE;
 use tokio::{io::AsyncWriteExt, net::TcpListener};
@@ -156,10 +156,13 @@ async fn a_server_that_refuses_us_is_asked_about_once_a_second_and_not_more() {
     wrong.password = "wrong".into();
     let page = Page::start(Some(wrong)).await;
     assert_eq!(get(page.at, "/").await.status, 503);
+    let began = Instant::now();
     let before = database.count("Aborted_connects").await;
-    tokio::time::sleep(Duration::from_secs(4)).await;
-    let asked = database.count("Aborted_connects").await - before;
-    assert!((2..=6).contains(&asked), "{asked} times in 4 s");
+    while database.count("Aborted_connects").await < before + 4 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Of four, the first may come at once; a slow machine only makes it longer.
+    assert!(Duration::from_secs(2) < began.elapsed(), "4 times in {:?}", began.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -229,7 +232,7 @@ async fn health_is_the_hosts_alone_and_readiness_tells_every_part() {
     };
     assert_eq!(health(&page).await, (503, "the agent has not reported yet\n".to_owned()));
     page.tell(|feed| feed.converged = true);
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     while health(&page).await.1.contains("has not reported yet") {
         assert!(began.elapsed() < Duration::from_secs(15), "it never hears of it");
         tokio::time::sleep(Duration::from_millis(20)).await;
