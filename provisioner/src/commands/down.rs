@@ -8,7 +8,9 @@ use super::{
 };
 use crate::{
     aws::patiently,
+    config::Config,
     engine::{Seen, destroy},
+    keys,
     kinds::forget_host_reports,
     sweep,
     timing::removal,
@@ -84,8 +86,23 @@ async fn remove(
     };
     let sweep = Sweep { left: told(left), kept: told(kept) };
     ui.sweep(&sweep);
+    tell_of_keys(c, ui);
     if session.cloud.is_rehearsal() {
         ui.note("the rehearsal cloud runs on; `lamp rehearsal stop` ends it");
     }
     Ok(if report.is_ok() && sweep.left.is_empty() { Exit::Fine } else { Exit::Failed })
+}
+
+/// The files of the keys stay: another stack may use them, and nobody else has the private half.
+fn tell_of_keys(c: &Config, ui: &mut Ui) {
+    let names = [&c.names.public_key, &c.names.private_key];
+    let there: Vec<_> =
+        names.into_iter().filter(|it| keys::files(&c.access.key_dir, it).0.exists()).collect();
+    if let [_, ..] = there[..] {
+        let names = there.into_iter().map(String::as_str).collect::<Vec<_>>().join(" and ");
+        ui.note(&format!(
+            "the keys {names} stay in {}, for the next `lamp up`; if no other stack uses them, you may delete them",
+            c.access.key_dir.display()
+        ));
+    }
 }

@@ -307,6 +307,8 @@ fn the_keys_can_be_read_by_openssh_and_by_putty_and_by_nobody_else() {
         assert_eq!(public("puttygen", &["-L"], &ppk), ours, "one key in two formats");
         assert!(std::fs::read_to_string(&ppk).unwrap().starts_with("PuTTY-User-Key-File-3: "));
     }
+    lab.down().says(&["the keys ec2-public and ec2-private-seoul stay in"]);
+    assert!(lab.path("keys/ec2-public.pem").exists());
 }
 
 #[test]
