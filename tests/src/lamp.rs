@@ -82,7 +82,7 @@ pub fn run(mut command: Command, limit: Duration, pid: Option<watch::Sender<Opti
     };
     let stdout = collect(child.stdout.take().map(|it| Box::new(it) as Box<dyn Read + Send>));
     let stderr = collect(child.stderr.take().map(|it| Box::new(it) as Box<dyn Read + Send>));
-    let (status, usage, late) = wait(id, limit);
+    let (status, usage, memory, late) = wait(id, limit);
     let seconds = |it: libc::timeval| {
         Duration::from_secs(it.tv_sec.cast_unsigned()) + Duration::from_micros(it.tv_usec.cast_unsigned())
     };
@@ -94,17 +94,18 @@ pub fn run(mut command: Command, limit: Duration, pid: Option<watch::Sender<Opti
         calls: Vec::new(),
         took: begun.elapsed(),
         cpu: seconds(usage.ru_utime) + seconds(usage.ru_stime),
-        memory: usage.ru_maxrss.cast_unsigned() * 1024,
+        memory,
     };
     assert!(!late, "it did not end within {limit:?}: {run}");
     run
 }
 
-/// Reaps the child with its resource usage; kills it when the limit is over.
-fn wait(pid: i32, limit: Duration) -> (ExitStatus, libc::rusage, bool) {
+/// Reaps the child with its resource usage and its peak memory in bytes; kills it when the limit is over.
+fn wait(pid: i32, limit: Duration) -> (ExitStatus, libc::rusage, u64, bool) {
     let end = Instant::now() + limit;
-    let mut late = false;
+    let (mut late, mut memory) = (false, 0);
     loop {
+        memory = peak(pid).unwrap_or(memory);
         let mut status = 0;
         // SAFETY: rusage is plain numbers, for which zeroes are valid.
         let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
@@ -112,7 +113,7 @@ fn wait(pid: i32, limit: Duration) -> (ExitStatus, libc::rusage, bool) {
         let reaped = unsafe { libc::wait4(pid, &raw mut status, libc::WNOHANG, &raw mut usage) };
         assert!(reaped >= 0, "wait4: {}", std::io::Error::last_os_error());
         if reaped == pid {
-            return (ExitStatus::from_raw(status), usage, late);
+            return (ExitStatus::from_raw(status), usage, memory, late);
         }
         if Instant::now() > end && !late {
             late = true;
@@ -121,6 +122,13 @@ fn wait(pid: i32, limit: Duration) -> (ExitStatus, libc::rusage, bool) {
         }
         std::thread::sleep(Duration::from_millis(3));
     }
+}
+
+/// The most that it ever had, in bytes. (What `wait4` tells counts the memory of whoever started it, if that was more.)
+fn peak(pid: i32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|it| it.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
 }
 
 impl std::fmt::Display for Run {

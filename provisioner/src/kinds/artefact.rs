@@ -1,7 +1,11 @@
 //! The agent's program in its bucket, under the SHA-256 sum by which hosts verify it. Another program
 //! is another node, so that the old one goes last, when nothing asks for it any more.
 
-use std::{io, path::PathBuf};
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
 
 use aws_sdk_s3::primitives::ByteStream;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -42,9 +46,8 @@ impl Artefact {
     /// # Errors
     /// The file cannot be read.
     pub fn read(bucket: Ref<Bucket>, file: PathBuf) -> io::Result<Artefact> {
-        let content = std::fs::read(&file)?;
-        let key = format!("{}{NAME}", hex(&Sha256::digest(&content)));
-        Ok(Artefact { bucket, key, md5: hex(&Md5::digest(&content)), file })
+        let (sha256, md5) = sums(&file)?;
+        Ok(Artefact { bucket, key: format!("{}{NAME}", hex(&sha256)), md5: hex(&md5), file })
     }
 
     /// The program's SHA-256 sum in hexadecimal.
@@ -83,16 +86,17 @@ impl Resource for Artefact {
         let bucket = settled(&name, cx.aws).await?;
         let unreadable =
             |err: io::Error| aws::Error::refused(format!("reading {}: {err}", self.file.display()));
-        let content = tokio::fs::read(&self.file).await.map_err(unreadable)?;
-        let sum = Sha256::digest(&content);
+        let (sum, _) = sums(&self.file).map_err(unreadable)?;
         if hex(&sum) != self.sha256() {
             let changed =
                 format!("{} has changed since the plan was made; run it again", self.file.display());
             return Err(aws::Error::refused(changed));
         }
         let put = bucket.uploads(cx.aws).put_object().bucket(&name).key(&self.key);
-        let put = put.content_type("application/octet-stream").body(ByteStream::from(content));
-        // S3 compares: what was damaged on its way is refused.
+        let content =
+            ByteStream::from_path(&self.file).await.map_err(|err| unreadable(io::Error::other(err)))?;
+        let put = put.content_type("application/octet-stream").body(content);
+        // S3 compares: what was damaged on its way, or has changed since, is refused.
         put.checksum_sha256(STANDARD.encode(sum)).send().await?;
         Ok(self.key.clone())
     }
@@ -107,6 +111,19 @@ impl Resource for Artefact {
         bucket.client(aws).delete_object().bucket(&bucket.name).key(&have.id).send().await?;
         Ok(())
     }
+}
+
+/// The SHA-256 and MD5 sums of a file, of which little is in memory at a time.
+fn sums(file: &Path) -> io::Result<(Vec<u8>, Vec<u8>)> {
+    let (mut file, mut part) = (File::open(file)?, vec![0; 1 << 16]);
+    let (mut sha256, mut md5) = (Sha256::new(), Md5::new());
+    loop {
+        let read = file.read(&mut part)?;
+        let Some(part @ [_, ..]) = part.get(..read) else { break };
+        sha256.update(part);
+        md5.update(part);
+    }
+    Ok((sha256.finalize().to_vec(), md5.finalize().to_vec()))
 }
 
 /// Whether this is a SHA-256 sum as we write it.
