@@ -98,6 +98,8 @@ impl Error {
             "DependencyTimeout",
             "ConcurrentModification",
             "OperationAborted",
+            // CloudWatch Logs, for as long as an earlier call on the same group is at work.
+            "OperationAbortedException",
             "VolumeInUse",
             "IncorrectFileSystemLifeCycleState",
             "IncorrectMountTargetState",
@@ -106,20 +108,6 @@ impl Error {
             // What a NAT gateway that still holds the address makes AWS say; not a permission problem.
             || (self.code == "AuthFailure" && self.call == "ec2:ReleaseAddress")
             || self.message.contains("mapped public address")
-    }
-
-    /// A thing that this call refers to was made a moment ago and is not known everywhere yet.
-    pub fn is_not_visible_yet(&self) -> bool {
-        self.message.contains("Invalid IAM Instance Profile")
-            || is_unknown_profile_of_template(&self.message)
-            || self.message.contains("cannot be assumed by")
-            // RDS and others make their own role at the first use of an account, and ask to come back.
-            || self.message.contains("service linked role")
-            // A gateway is always attached before what needs it, but not always known to be.
-            || self.message.contains("has no internet gateway")
-            // An instance that is still starting cannot be registered with a target group.
-            || (self.code == "InvalidTarget" && self.message.contains("running"))
-            || (self.is_missing() && !self.code.starts_with("InvalidAMIID"))
     }
 
     /// Too many calls: nothing happened, and a later try will do.
@@ -238,14 +226,6 @@ impl Error {
     }
 }
 
-/// What Auto Scaling says of a template whose instance profile is not known everywhere yet: that and no more, or with the
-/// profile's name. The same words open every other complaint about a template, and those do not pass.
-fn is_unknown_profile_of_template(message: &str) -> bool {
-    let Some((_, why)) = message.split_once("valid fully-formed launch template") else { return false };
-    let why = why.trim_matches(['.', ' ']).to_ascii_lowercase();
-    why.is_empty() || (why.contains("iaminstanceprofile") && why.contains("invalid"))
-}
-
 /// `iam:PassRole` of `… is not authorized to perform: iam:PassRole on resource: …`.
 fn action_in(message: &str) -> Option<&str> {
     let (_, rest) = message.split_once("not authorized to perform: ")?;
@@ -294,38 +274,6 @@ mod tests {
     fn a_thing_of_the_same_name_or_block_is_there_already() {
         for code in ["InvalidGroup.Duplicate", "InvalidSubnet.Conflict", "DBInstanceAlreadyExists"] {
             assert!(error("ec2:Create", code, "").is_there_already(), "{code}");
-        }
-    }
-
-    #[test]
-    fn an_account_that_makes_its_service_role_is_waited_for() {
-        let why = "Unable to create the resource. Verify that you have permission to create service linked \
-                   role. Otherwise wait and try again later";
-        assert!(error("rds:CreateDBInstance", "InvalidParameterValue", why).is_not_visible_yet());
-        assert!(
-            !error("rds:CreateDBInstance", "InvalidParameterValue", "no such class").is_not_visible_yet()
-        );
-    }
-
-    #[test]
-    fn only_a_template_whose_profile_is_not_known_yet_is_waited_for() {
-        let said = |why: &str| {
-            let message = format!("You must use a valid fully-formed launch template.{why}");
-            error("autoscaling:CreateAutoScalingGroup", "ValidationError", &message).is_not_visible_yet()
-        };
-        for why in [
-            "",
-            " Invalid IAM Instance Profile name",
-            " Value (lab-host) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name",
-        ] {
-            assert!(said(why), "{why}");
-        }
-        for why in [
-            " You are not authorized to perform this operation. Encoded authorization failure message: x",
-            " The image id '[ami-0123]' does not exist",
-            " The security group 'sg-0123' does not exist",
-        ] {
-            assert!(!said(why), "{why}");
         }
     }
 

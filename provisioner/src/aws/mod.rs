@@ -6,6 +6,7 @@ mod error;
 mod fresh;
 mod holders;
 mod known;
+mod not_visible_yet;
 mod once;
 mod patiently;
 mod retry;
