@@ -56,6 +56,7 @@ impl Run<'_> {
         let mut seen = lock(&self.observed).nodes.get(&node.name).cloned();
         let mut outcome = Outcome::Unchanged;
         let mut tries = None;
+        let mut remade = false;
         if seen.as_ref().is_some_and(|it| it.unseen) {
             seen = self.ready(node, None, now(), Duration::ZERO).await?;
         }
@@ -78,11 +79,14 @@ impl Run<'_> {
                     seen = self.ready(node, Some(&have.phase), now(), Duration::ZERO).await?;
                     continue;
                 }
-                Phase::Failed(why) if outcome != Outcome::Unchanged || have.kind.holds_data => {
+                Phase::Failed(why) if remade || have.kind.holds_data => {
                     return Err(aws::Error::refused(format!("{} failed: {why}", have.id)));
                 }
-                Phase::Failed(_) => {
+                // Once: what it was made from may have been too young.
+                Phase::Failed(why) => {
+                    remade = true;
                     self.started(node, Verb::Create, &mut outcome);
+                    self.waiting(node, format!("{} failed: {why}; making another one", have.id));
                     destroy::remove(&have, self.aws, self.events, &self.reader).await?;
                     continue;
                 }

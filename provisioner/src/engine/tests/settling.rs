@@ -166,6 +166,21 @@ fn a_failed_node_is_made_anew_unless_it_holds_data() {
 }
 
 #[test]
+fn what_fails_once_it_was_made_is_made_once_more() {
+    for (times, calls) in [(1, 3), (2, 3)] {
+        play(async {
+            cloud(|it| it.fail_when_made = times);
+            let report = up(&one(0)).await;
+            match times {
+                1 => assert_eq!(*outcome(&report, "toy/it"), Outcome::Changed),
+                _ => assert!(failure(&report, "toy/it").contains("too young")),
+            }
+            assert_eq!(cloud(|it| it.calls.len()), calls);
+        });
+    }
+}
+
+#[test]
 fn what_cannot_change_in_place_is_refused_with_the_way_out_and_never_replaced() {
     play(async {
         let s = small_lab();

@@ -32,6 +32,8 @@ pub(crate) struct Cloud {
     /// Errors that calls will meet.
     pub(crate) faults: Vec<Fault>,
     /// How long things take until they are ready and until they are gone, by their name.
+    /// How many of the next that are made fail afterwards.
+    pub(crate) fail_when_made: usize,
     pub(crate) ready_after: HashMap<String, Duration>,
     pub(crate) gone_after: HashMap<String, Duration>,
     /// How long a new thing is missing from listings.

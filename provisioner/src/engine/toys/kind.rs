@@ -49,6 +49,8 @@ impl<const DATA: bool> Resource for Toy<DATA> {
         let name = cx.name();
         call(format!("create {name}"), |it| {
             let now = clock::now();
+            let failed = (0 < it.fail_when_made).then(|| "too young".to_owned());
+            it.fail_when_made = it.fail_when_made.saturating_sub(1);
             let ready_after =
                 it.ready_after.get(cx.node).or(it.ready_after.get(name)).copied().unwrap_or_default();
             Ok(it.put(Thing {
@@ -58,7 +60,7 @@ impl<const DATA: bool> Resource for Toy<DATA> {
                 shape: self.shape.clone(),
                 needs: cx.ids(&self.needs),
                 tags: cx.tags.clone(),
-                failed: None,
+                failed,
                 made: now,
                 ready: now + ready_after,
                 gone: None,
