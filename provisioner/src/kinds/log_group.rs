@@ -69,7 +69,13 @@ impl Resource for LogGroup {
 
     async fn create(&self, cx: &Cx<'_>) -> aws::Result<String> {
         let tags = cx.tags.clone().into_iter().collect();
-        cx.aws.logs.create_log_group().log_group_name(self.name()).set_tags(Some(tags)).send().await?;
+        let create = cx.aws.logs.create_log_group().log_group_name(self.name()).set_tags(Some(tags));
+        match create.send().await.map_err(aws::Error::from) {
+            Err(err) if err.is_there_already() && self.is_left_behind(cx.aws).await? => {
+                self.adopt(cx).await?
+            }
+            other => drop(other?),
+        }
         self.keep(cx.aws).await?;
         Ok(self.name())
     }
@@ -85,6 +91,23 @@ impl Resource for LogGroup {
 }
 
 impl LogGroup {
+    /// Whether RDS made it for a database that is no more: the name is RDS's own, and nobody has put a tag on it.
+    async fn is_left_behind(&self, aws: &Aws) -> aws::Result<bool> {
+        let databases = db_instances(aws).await?;
+        if databases.iter().any(|it| it.db_instance_identifier() == Some(&self.database)) {
+            return Ok(false);
+        }
+        let Some(it) = described(&self.name(), aws).await? else { return Ok(false) };
+        Ok(tags_of(&it, aws).await?.is_some_and(|it| it.is_empty()))
+    }
+
+    async fn adopt(&self, cx: &Cx<'_>) -> aws::Result<()> {
+        let Some(it) = described(&self.name(), cx.aws).await? else { return Ok(()) };
+        let tags = cx.tags.clone().into_iter().collect();
+        cx.aws.logs.tag_resource().resource_arn(arn(&it)).set_tags(Some(tags)).send().await?;
+        Ok(())
+    }
+
     async fn keep(&self, aws: &Aws) -> aws::Result<()> {
         if self.days == 0 {
             aws.logs.delete_retention_policy().log_group_name(self.name()).send().await?;
@@ -102,13 +125,24 @@ async fn is_ours(it: &Sdk, database: &str, aws: &Aws) -> aws::Result<bool> {
     if let Some(owner) = databases.iter().find(|it| it.db_instance_identifier() == Some(database)) {
         return Ok(aws.is_ours(&Aws::from_rds(owner.tag_list())));
     }
-    let arn = it.log_group_arn().or(it.arn()).unwrap_or_default().trim_end_matches(":*").to_owned();
-    match aws.logs.list_tags_for_resource().resource_arn(arn).send().await.map_err(aws::Error::from) {
-        Ok(it) => {
-            let tags: Tags = it.tags.unwrap_or_default().into_iter().collect();
-            Ok(aws.is_ours(&tags))
-        }
-        Err(err) if err.is_missing() => Ok(false),
+    Ok(tags_of(it, aws).await?.is_some_and(|it| aws.is_ours(&it)))
+}
+
+async fn described(name: &str, aws: &Aws) -> aws::Result<Option<Sdk>> {
+    let seen = aws.logs.describe_log_groups().log_group_name_prefix(name).send().await?;
+    Ok(seen.log_groups.unwrap_or_default().into_iter().find(|it| it.log_group_name() == Some(name)))
+}
+
+/// `None` for a group that is gone.
+async fn tags_of(it: &Sdk, aws: &Aws) -> aws::Result<Option<Tags>> {
+    let seen = aws.logs.list_tags_for_resource().resource_arn(arn(it)).send().await;
+    match seen.map_err(aws::Error::from) {
+        Ok(it) => Ok(Some(it.tags.unwrap_or_default().into_iter().collect())),
+        Err(err) if err.is_missing() => Ok(None),
         Err(err) => Err(err),
     }
+}
+
+fn arn(it: &Sdk) -> &str {
+    it.log_group_arn().or(it.arn()).unwrap_or_default().trim_end_matches(":*")
 }

@@ -196,6 +196,25 @@ fn a_template_that_is_refused_for_good_is_not_tried_again() {
 }
 
 #[test]
+fn a_log_that_rds_left_behind_is_taken_over_and_somebody_elses_is_not() {
+    const LOG: &str = "/aws/rds/instance/lab-vpc-rds/general";
+    let log = |tags: serde_json::Value| {
+        let lab = Lab::new(NETWORK);
+        lab.account().call("logs", "create_log_group", json!({ "logGroupName": LOG, "tags": tags }));
+        lab
+    };
+    // As RDS makes it: without a tag, and without an end.
+    let lab = log(json!({}));
+    lab.up();
+    lab.lamp("--on aws plan").ok();
+    lab.down();
+    lab.assert_nothing_left("with the log that was there before");
+    drop(lab);
+    let up = log(json!({ "owner": "somebody" })).lamp("--on aws up --yes").expect(1);
+    up.says(&["log-group/lab-vpc-rds-general", "does not belong to this stack"]);
+}
+
+#[test]
 fn a_change_that_was_half_made_goes_on_from_there() {
     let lab = Lab::new(NETWORK);
     lab.up();

@@ -122,7 +122,7 @@ fn storage_that_would_have_to_shrink_is_refused_with_the_way_out() {
     lab.up();
     for (database, setting) in [
         ("storage_gib = 20", "database.storage_gib to 40 or more"),
-        ("storage_gib = 20\nstorage_max_gib = 30", "database.storage_max_gib to 40 or more"),
+        ("storage_gib = 20\nstorage_max_gib = 30", "database.storage_max_gib to 44 or more"),
     ] {
         lab.configure(&with(database));
         lab.lamp("--on aws plan").expect(1).says(&["! db-instance/rds", "cannot shrink storage", setting]);
