@@ -103,6 +103,11 @@ pub enum LogExport {
 }
 
 impl Database {
+    /// Whether the server demands TLS by itself: since 9.7 (RDS guide, "Requiring SSL/TLS for all connections").
+    pub fn demands_tls(&self) -> bool {
+        numbers(&self.engine_version).is_some_and(|it| [9, 7].as_slice() <= it.as_slice())
+    }
+
     /// The password of `password_file`; `None` if one is to be generated.
     ///
     /// # Errors
@@ -156,7 +161,7 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
     let database = &config.database;
     class("database.class", &database.class, found);
     class("database.replica_class", &database.replica_class, found);
-    version(&database.engine_version, found);
+    version(&database.engine_version, database.minor_upgrades, found);
     word("database.name", &database.name, 64, "labvpcrds", found);
     word("database.user", &database.user, 16, "admin", found);
     if config.parts.replica && database.backup_days == 0 {
@@ -203,10 +208,17 @@ fn class(key: &str, class: &str, found: &mut Findings) {
     }
 }
 
-fn version(version: &str, found: &mut Findings) {
-    let numbers: Option<Vec<u32>> = version.split('.').map(|it| it.parse().ok()).collect();
+fn version(version: &str, upgrades: bool, found: &mut Findings) {
+    let numbers = numbers(version);
     let remedy = "write \"8.4\" for the newest of that series, or one release such as \"8.4.6\"";
     match numbers.as_deref() {
+        Some([_, _, _]) if upgrades => {
+            let rule = "is one release, and minor_upgrades lets RDS leave it for a newer one, from which there is no way back";
+            let remedy = "set database.minor_upgrades = false, or name the series alone";
+            found
+                .add("database.engine_version", version, rule, remedy)
+                .related("database.minor_upgrades", "wanted here");
+        }
         Some([major, minor] | [major, minor, _]) if (*major, *minor) >= (8, 4) => {}
         Some([_, _] | [_, _, _]) => {
             let rule = "has left RDS's standard support (8.0 did on 2026-07-31), and extended support is switched off";
@@ -214,6 +226,11 @@ fn version(version: &str, found: &mut Findings) {
         }
         _ => drop(found.add("database.engine_version", version, "is not a version of MySQL", remedy)),
     }
+}
+
+/// A version's parts; `None` where one is no number.
+fn numbers(version: &str) -> Option<Vec<u32>> {
+    version.split('.').map(|it| it.parse().ok()).collect()
 }
 
 fn word(key: &str, text: &str, longest: usize, example: &str, found: &mut Findings) {

@@ -33,9 +33,18 @@ impl BucketPolicy {
         BucketPolicy { bucket, distribution: None, statements: vec![tls_only] }
     }
 
-    /// Encrypted connections only, and CloudFront reads on behalf of this distribution.
-    pub fn served(bucket: Ref<Bucket>, name: &str, distribution: Ref<Distribution>) -> BucketPolicy {
+    /// CloudFront reads on behalf of this distribution, and over encrypted connections only. Unless viewers may come
+    /// without encryption: CloudFront asks a bucket the way that it was asked itself.
+    pub fn served(
+        bucket: Ref<Bucket>,
+        name: &str,
+        distribution: Ref<Distribution>,
+        over_http: bool,
+    ) -> BucketPolicy {
         let mut policy = Self::private(bucket, name);
+        if over_http {
+            policy.statements.clear();
+        }
         let read = Statement::allow("CloudFrontReads", &[READ])
             .to("Service: cloudfront.amazonaws.com")
             .on(format!("arn:aws:s3:::{name}/*"))

@@ -7,13 +7,13 @@ use serde::Serialize;
 use shared::params::Param;
 
 use super::{
-    DbParameterGroup, DbSubnetGroup, LogGroup, Parameter, SecurityGroup,
+    DbParameterGroup, DbSubnetGroup, LogGroup, Parameter, SecurityGroup, Storage,
     db_reading::{current, db_instances, endpoint, groups, ours, phase, tag},
     log_group, parameter,
 };
 use crate::{
     aws::{self, Aws, Tags},
-    engine::{AtCreation, Cx, Found, Output, Ref, Resource, Value},
+    engine::{AtCreation, Cx, Found, Output, Phase, Ref, Resource, Value},
 };
 
 /// The tag that notes which writing of the parameter holds the password that the database was given.
@@ -58,20 +58,6 @@ pub struct DbInstance {
     pub apply_later: bool,
 }
 
-/// General-purpose SSD (gp3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Storage {
-    /// So many GiB.
-    Fixed(i32),
-    /// Grown by AWS to at most `max` GiB, from a size that only matters at creation.
-    Growing {
-        #[serde(skip)]
-        from: i32,
-        max: i32,
-    },
-}
-
 impl DbInstance {
     /// The server's name, which moves to the standby in a failover.
     pub const ENDPOINT: Output<DbInstance> = Output::new("endpoint");
@@ -109,10 +95,7 @@ impl Resource for DbInstance {
 
     async fn create(&self, cx: &Cx<'_>) -> aws::Result<String> {
         let (password, given) = self.password(cx).await?;
-        let (size, limit) = match self.storage {
-            Storage::Fixed(size) => (size, None),
-            Storage::Growing { from, max } => (from, Some(max)),
-        };
+        let (size, limit) = self.storage.at_first();
         let create = cx.aws.rds.create_db_instance().db_instance_identifier(&self.name);
         let create = create.engine("mysql").engine_version(self.release.as_ref().unwrap_or(&self.series));
         let create = create.engine_lifecycle_support("open-source-rds-extended-support-disabled");
@@ -140,21 +123,12 @@ impl Resource for DbInstance {
         let differs = |differ: bool| differ.then_some(());
         let mut modify = cx.aws.rds.modify_db_instance().db_instance_identifier(&have.id);
         if let Some(release) = self.release.as_ref().filter(|_| was.release != self.release) {
+            upgrade_replicas(&have.id, release, !self.apply_later, cx.aws).await?;
             modify = modify.engine_version(release);
         }
         modify = modify.set_db_instance_class(differs(was.class != self.class).map(|()| self.class.clone()));
         if was.storage != self.storage {
-            modify = match self.storage {
-                Storage::Growing { max, .. } => modify.max_allocated_storage(max),
-                // A limit at the present size is how AWS spells "no growth".
-                Storage::Fixed(size) => match was.storage {
-                    Storage::Fixed(_) => modify.allocated_storage(size),
-                    Storage::Growing { from, .. } if from < size => {
-                        modify.allocated_storage(size).max_allocated_storage(size)
-                    }
-                    Storage::Growing { from, .. } => modify.max_allocated_storage(from),
-                },
-            };
+            modify = self.storage.change(was.storage, modify);
         }
         modify = modify.set_multi_az(differs(was.multi_az != self.multi_az).map(|()| self.multi_az));
         let parameters = cx.id(self.parameters);
@@ -233,17 +207,14 @@ impl Resource for DbInstance {
     }
 
     fn impossible(&self, have: &Found<Self>) -> Option<String> {
-        let (Storage::Fixed(size) | Storage::Growing { from: size, .. }) = have.spec.storage;
-        let (most, setting) = match self.storage {
-            Storage::Fixed(size) => (size, "storage_gib"),
-            Storage::Growing { max, .. } => (max, "storage_max_gib"),
-        };
-        (most < size).then(|| {
-            format!(
-                "AWS cannot shrink storage, and {} has {size} GiB: set database.{setting} to {size} or more, or move the \
-                 data into a smaller database yourself",
-                have.id
-            )
+        self.storage.impossible(have.spec.storage, &have.id).or_else(|| {
+            let (wanted, is) = (self.release.as_deref()?, have.spec.release.as_deref()?);
+            (numbers(wanted) < numbers(is)).then(|| {
+                format!(
+                    "AWS cannot go back to an older release, and {} runs {is}: set database.engine_version to \"{is}\" or \"{}\"",
+                    have.id, self.series
+                )
+            })
         })
     }
 }
@@ -270,18 +241,13 @@ fn read(it: &Sdk) -> DbInstance {
     let pending = it.pending_modified_values();
     let text = |it: Option<&str>| it.unwrap_or_default().to_owned();
     let version = pending.and_then(|it| it.engine_version()).or(it.engine_version()).unwrap_or_default();
-    let size = pending.and_then(|it| it.allocated_storage()).or(it.allocated_storage()).unwrap_or_default();
-    let storage = match it.max_allocated_storage() {
-        Some(max) if size < max => Storage::Growing { from: size, max },
-        _ => Storage::Fixed(size),
-    };
     let (series, _) = DbInstance::version(version);
     DbInstance {
         name: text(it.db_instance_identifier()),
         series,
         release: Some(version.to_owned()),
         class: text(pending.and_then(|it| it.db_instance_class()).or(it.db_instance_class())),
-        storage,
+        storage: Storage::read(it),
         encrypted: it.storage_encrypted() == Some(true),
         multi_az: pending.and_then(|it| it.multi_az()).or(it.multi_az()) == Some(true),
         subnets: Ref::id(it.db_subnet_group().and_then(|it| it.db_subnet_group_name())),
@@ -324,6 +290,29 @@ fn logs(groups: &[String]) -> Vec<String> {
     groups.iter().filter_map(|it| it.rsplit('/').next()).map(str::to_owned).collect()
 }
 
+/// `8.4.6` as numbers, so that 8.4.10 is the newer one.
+fn numbers(version: &str) -> Vec<u32> {
+    version.split('.').map(|it| it.parse().unwrap_or_default()).collect()
+}
+
+/// AWS upgrades a source after its replicas only: not yet, in words, until all of them run `release`.
+async fn upgrade_replicas(source: &str, release: &str, at_once: bool, aws: &Aws) -> aws::Result<()> {
+    let source = current(source, aws).await?;
+    for id in source.iter().flat_map(|it| it.read_replica_db_instance_identifiers()) {
+        let Some(it) = current(id, aws).await? else { continue };
+        let coming = it.pending_modified_values().and_then(|it| it.engine_version());
+        if coming.or(it.engine_version()) != Some(release) {
+            let modify = aws.rds.modify_db_instance().db_instance_identifier(id).engine_version(release);
+            modify.apply_immediately(at_once).send().await?;
+            return Err(aws::Error::not_yet(format!("{id} to be upgraded to {release} first")));
+        }
+        if at_once && (coming.is_some() || phase(&it) != Phase::Ready) {
+            return Err(aws::Error::not_yet(format!("{id} to be upgraded to {release} first")));
+        }
+    }
+    Ok(())
+}
+
 fn same(some: &[String], others: &[String]) -> bool {
     some.len() == others.len() && some.iter().all(|it| others.contains(it))
 }
@@ -336,6 +325,11 @@ mod tests {
     fn a_version_names_a_series_or_one_release_of_it() {
         assert_eq!(DbInstance::version("8.4"), ("8.4".into(), None));
         assert_eq!(DbInstance::version("8.4.6"), ("8.4".into(), Some("8.4.6".into())));
+    }
+
+    #[test]
+    fn a_release_is_compared_by_its_numbers() {
+        assert!(numbers("8.4.9") < numbers("8.4.10") && numbers("8.4.10") < numbers("9.0.1"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_ec2::types::{Image as Sdk, ImageState, ResourceType, Snapshot, SnapshotState};
+use aws_sdk_ec2::types::{Filter, Image as Sdk, ImageState, ResourceType, Snapshot, SnapshotState};
 use serde::Serialize;
 
 use super::{Instance, Target, TargetState, image_source::remember_root_device, target::target_health};
@@ -76,7 +76,14 @@ impl Resource for Image {
             return Err(aws::Error::refused("no host is given to make the image of"));
         };
         let create = cx.aws.ec2.create_image().instance_id(cx.id(source)).name(&self.name).no_reboot(true);
-        let made = create.tag_specifications(Aws::ec2_tags(cx.tags, ResourceType::Image)).send().await?;
+        let create = create.tag_specifications(Aws::ec2_tags(cx.tags, ResourceType::Image));
+        let made = match create.send().await.map_err(aws::Error::from) {
+            // The name of an image that went stays taken for a while.
+            Err(err) if err.is_there_already() && !is_named(&self.name, cx.aws).await? => {
+                return Err(aws::Error::not_yet(format!("the name {} to be free again", self.name)));
+            }
+            other => other?,
+        };
         let id = made.image_id.unwrap_or_default();
         // Not every emulator takes the snapshots' tags with the image's. Where AWS does not name them yet,
         // they get their tags when the image is ready.
@@ -112,6 +119,13 @@ impl Resource for Image {
         }
         Ok(())
     }
+}
+
+/// Whether the account has an image of this name.
+async fn is_named(name: &str, aws: &Aws) -> aws::Result<bool> {
+    let named = Filter::builder().name("name").values(name).build();
+    let seen = aws.ec2.describe_images().owners("self").filters(named).send().await?;
+    Ok(!seen.images().is_empty())
 }
 
 /// Not yet, in words, unless the target answers its balancer's checks.

@@ -121,9 +121,10 @@ impl Resource for LaunchTemplate {
     async fn configure(&self, have: &Found<Self>, cx: &Cx<'_>) -> aws::Result<()> {
         let ec2 = &cx.aws.ec2;
         let data = self.data(cx).await?;
-        // The same change from the same version is one version, however often it is asked for.
+        // The same change from the same version is one version, however often it is asked for. The SDK does not show
+        // the user data among the others.
         let from = have.out.get(Self::VERSION.name()).map(String::as_str).unwrap_or_default();
-        let token = cx.aws.token(cx.node, &format!("{from} {data:?}"));
+        let token = cx.aws.token(cx.node, &format!("{from} {data:?} {}", cx.text(&self.user_data)));
         let create = ec2.create_launch_template_version().launch_template_id(&have.id).client_token(token);
         let made = create.launch_template_data(data).send().await?;
         let number = made.launch_template_version.and_then(|it| it.version_number).unwrap_or_default();

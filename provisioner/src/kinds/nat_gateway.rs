@@ -49,10 +49,11 @@ impl Resource for NatGateway {
             let spec = NatGateway { subnet: Ref::id(it.subnet_id()), address: Ref::id(address) };
             found.push(Found::new(it.nat_gateway_id(), tags, spec).phase(phase));
         }
-        // A dying gateway must not stand for the node while its successor is alive.
-        let alive: Vec<String> =
-            found.iter().filter(|it| it.phase == Phase::Ready).map(|it| it.node.clone()).collect();
-        found.retain(|it| it.phase == Phase::Ready || !alive.contains(&it.node));
+        // One that is dying or dead must not stand for the node while its successor is alive.
+        let is_alive =
+            |it: &Found<Self>| it.phase == Phase::Ready || it.phase == Phase::Pending("pending".to_owned());
+        let alive: Vec<String> = found.iter().filter(|it| is_alive(it)).map(|it| it.node.clone()).collect();
+        found.retain(|it| is_alive(it) || !alive.contains(&it.node));
         Ok(found)
     }
 

@@ -109,7 +109,7 @@ impl Resource for VpcEndpoint {
         let done = aws.ec2.delete_vpc_endpoints().vpc_endpoint_ids(&have.id).send().await?;
         // This call succeeds even where it did nothing.
         match done.unsuccessful().first().and_then(|it| it.error()) {
-            Some(it) if it.code() != Some("InvalidVpcEndpoint.NotFound") => {
+            Some(it) if !it.code().is_some_and(|it| it.ends_with(".NotFound")) => {
                 let why = it.message().or(it.code()).unwrap_or("no reason given");
                 Err(aws::Error::not_yet(format!("AWS did not delete {}: {why}", have.id)))
             }

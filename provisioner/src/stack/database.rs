@@ -102,8 +102,9 @@ pub(super) fn database(
 fn settings(c: &Config) -> BTreeMap<String, String> {
     let exports = |it: LogExport| c.database.log_exports.contains(&it);
     let (general, slow) = (exports(LogExport::General), exports(LogExport::Slowquery));
+    let tls = !c.unsafe_choices.database_without_tls;
     let all = [
-        (!c.unsafe_choices.database_without_tls, "require_secure_transport", "1"),
+        (tls != c.database.demands_tls(), "require_secure_transport", if tls { "1" } else { "0" }),
         // RDS exports files, and MySQL writes neither of these logs unless told to, and then into tables.
         (general, "general_log", "1"),
         (slow, "slow_query_log", "1"),
@@ -128,5 +129,22 @@ mod tests {
         let slow = names("[database]\nlog_exports = [\"slowquery\", \"error\"]");
         assert_eq!(slow, ["log_output", "require_secure_transport", "slow_query_log"]);
         assert_eq!(names("[database]\nlog_exports = [\"error\"]"), ["require_secure_transport"]);
+    }
+
+    #[test]
+    fn a_server_is_told_about_tls_only_what_it_does_not_do_by_itself() {
+        let tls = |version: &str, without: bool| {
+            let config = format!(
+                "[database]\nengine_version = \"{version}\"\n[unsafe_choices]\ndatabase_without_tls = {without}"
+            );
+            let config =
+                crate::config::parse("lamp.toml", &config, crate::config::SaidRegion::default()).unwrap();
+            settings(&config).remove("require_secure_transport")
+        };
+        for (version, without, said) in
+            [("8.4", false, Some("1")), ("8.4", true, None), ("9.7", false, None), ("9.7", true, Some("0"))]
+        {
+            assert_eq!(tls(version, without).as_deref(), said, "{version}");
+        }
     }
 }

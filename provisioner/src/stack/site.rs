@@ -54,7 +54,7 @@ pub(super) fn site(s: &mut Stack, c: &Config, around: &Surroundings) -> anyhow::
     let distribution = s.add_named("site", &name, spec);
     let policy = match public {
         true => BucketPolicy::public(bucket, &name),
-        false => BucketPolicy::served(bucket, &name, distribution),
+        false => BucketPolicy::served(bucket, &name, distribution, c.unsafe_choices.site_over_http),
     };
     s.add_named(Bucket::SITE, &name, policy);
     Ok(())

@@ -21,7 +21,7 @@ fn site(folder: &Path, max_age: u32, name: &str) -> Stack {
     let access = s.add("site", OriginAccessControl::always("t-site"));
     let distribution = distribution(bucket, Some(access));
     let distribution = s.add("site", distribution);
-    s.add(Bucket::SITE, BucketPolicy::served(bucket, name, distribution));
+    s.add(Bucket::SITE, BucketPolicy::served(bucket, name, distribution, false));
     s
 }
 

@@ -80,6 +80,17 @@ fn mysql_8_0_is_out_of_support() {
 }
 
 #[test]
+fn one_release_and_upgrades_of_it_exclude_each_other() {
+    refuses(
+        "[database]\nengine_version = \"8.4.6\"",
+        (2, 18),
+        r#"database.engine_version = "8.4.6""#,
+        "is one release, and minor_upgrades lets RDS leave it for a newer one, from which there is no way back",
+        "set database.minor_upgrades = false, or name the series alone",
+    );
+}
+
+#[test]
 fn a_version_has_numbers() {
     refuses(
         "[database]\nengine_version = \"latest\"",
