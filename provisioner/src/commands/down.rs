@@ -86,11 +86,22 @@ async fn remove(
     };
     let sweep = Sweep { left: told(left), kept: told(kept) };
     ui.sweep(&sweep);
+    tell_of_backups(all, ui);
     tell_of_keys(c, ui);
     if session.cloud.is_rehearsal() {
         ui.note("the rehearsal cloud runs on; `lamp rehearsal stop` ends it");
     }
     Ok(if report.is_ok() && sweep.left.is_empty() { Exit::Fine } else { Exit::Failed })
+}
+
+/// AWS Backup keeps what it saved, in a vault that belongs to no stack.
+fn tell_of_backups(all: &[Seen], ui: &mut Ui) {
+    for it in all.iter().filter(|it| it.kind.name == "file-system" && it.fields["backups"] == true) {
+        ui.note(&format!(
+            "backups of {} stay in the vault aws/efs/automatic-backup-vault for up to 35 days and cost money until then",
+            it.id
+        ));
+    }
 }
 
 /// The files of the keys stay: another stack may use them, and nobody else has the private half.

@@ -13,7 +13,7 @@ use super::findings::Findings;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Database {
-    /// MySQL's version: a release series such as "8.4" or one release such as "8.4.6".
+    /// MySQL's version: a release series such as "8.4", or one release such as "8.4.6" with minor_upgrades = false.
     pub engine_version: String,
     /// Instance class.
     pub class: String,

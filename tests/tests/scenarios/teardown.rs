@@ -104,6 +104,16 @@ fn what_takes_time_to_go_is_waited_for_in_the_right_order() {
 }
 
 #[test]
+fn backups_of_files_outlive_them_and_are_told_of() {
+    let lab = Lab::new(
+        "[parts]\npublic_hosts = false\nprivate_hosts = false\nscaling_group = false\ndatabase = false\nreplica = false\n\
+         site = false\n[files]\nbackups = true\n",
+    );
+    lab.up();
+    lab.down().says(&["backups of fs-", "aws/efs/automatic-backup-vault"]);
+}
+
+#[test]
 fn the_final_snapshot_is_the_only_thing_that_stays_and_is_said() {
     let lab = Lab::new("");
     lab.up();
