@@ -34,9 +34,9 @@ pub(super) async fn asked(group: &AutoScalingGroup, aws: &Aws) -> aws::Result<u3
         return Ok(is);
     }
     let history = history(name, aws).await?;
-    // The newest comes first. AWS forgets after six weeks: what nobody is known to have changed is the policy's.
+    // The newest comes first. AWS forgets after six weeks: where hosts have only been replaced since, it was the policy.
     let by_policy = history.iter().find_map(|it| set_by_policy(it.cause().unwrap_or_default()));
-    Ok(if by_policy == Some(false) { is } else { asked })
+    Ok(if by_policy.unwrap_or(!history.is_empty()) { asked } else { is })
 }
 
 /// Whether the policy or somebody else last changed the desired capacity; `None`: this is about
