@@ -125,7 +125,7 @@ pub async fn extras(pass: &Pass<'_>) -> bool {
                 let mount = steps::efs::Efs { files, region: &settings.region, zone: pass.zone, silent };
                 return run(host, log, &mount).await;
             }
-            Some(None) => log.drop::<steps::efs::Efs<'_>>(),
+            Some(None) => return gone(host, log, &steps::efs::Gone).await,
             None => log.waits::<steps::efs::Efs<'_>>(UNKNOWN, false),
         }
         true
@@ -167,6 +167,15 @@ pub fn fit(reports: &Reports) -> bool {
     let others = reports.iter().filter(|(name, _)| *name != steps::ready::Ready::NAME);
     let mut required = others.filter(|(_, it)| it.required);
     required.all(|(_, it)| it.held)
+}
+
+/// Takes away what this configuration does not have, and speaks of it only as long as something is there.
+async fn gone<S: Step>(host: &Host, log: &Log, step: &S) -> bool {
+    let fine = matches!(step.check(host).await, Ok(None)) || run(host, log, step).await;
+    if fine {
+        log.drop::<S>();
+    }
+    fine
 }
 
 /// Check, apply, check again: a step that does not stick is an error here, not a surprise later.
