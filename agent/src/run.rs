@@ -217,7 +217,7 @@ impl Agent {
         });
         // Neither waits for packages or for a file server: a new password counts at once.
         let dbinfo = self.again(async |config| {
-            self.installed().await;
+            self.grouped().await;
             let fine = converge::dbinfo(&self.pass(config)).await;
             self.ended(|it| &mut it.dbinfo, config);
             fine
@@ -274,6 +274,13 @@ impl Agent {
         let done =
             |it: &Reports| it.get(Packages::NAME).is_some_and(|it| it.held || it.state == State::Failed);
         drop(steps.wait_for(done).await);
+    }
+
+    /// Waits for the web server's group, which is all that `dbinfo.inc` needs of the first installation.
+    async fn grouped(&self) {
+        if self.host.group(self.os.web_user).is_none() {
+            self.installed().await;
+        }
     }
 
     fn pass<'a>(&'a self, config: Option<&'a AgentConfig>) -> Pass<'a> {
