@@ -24,6 +24,8 @@ pub trait Step: Sync {
     const TIMEOUT: Duration = Duration::from_secs(60);
     /// Whether the host is unfit for the balancer while this does not hold.
     const REQUIRED: bool = true;
+    /// Whether a host that was in order stays announced while this is mended, which takes no more than a moment.
+    const KEEPS: bool = true;
 
     /// `None` when it already holds, otherwise what is missing, in words.
     fn check(&self, host: &Host) -> impl Future<Output = anyhow::Result<Option<String>>> + Send;
@@ -187,6 +189,7 @@ pub async fn run<S: Step>(host: &Host, log: &Log, step: &S) -> bool {
         tracing::info!("{}: {missing}", S::NAME);
         log.set(S::NAME, S::REQUIRED, |it| {
             it.state = State::Working;
+            it.held &= S::KEEPS;
             it.words = Some(missing.clone());
         });
         mended = Some(missing);

@@ -110,6 +110,8 @@ fn first<'a>(ahead: &Ahead, preview: &'a str) -> Vec<&'a str> {
 impl Step for Packages<'_> {
     const NAME: &'static str = "packages";
     const TIMEOUT: Duration = Duration::from_secs(900);
+    // Pages are broken until the last package is there again, and that may take minutes.
+    const KEEPS: bool = false;
 
     async fn check(&self, host: &Host) -> anyhow::Result<Option<String>> {
         if let Some(torn) = torn::check(host)? {
@@ -233,6 +235,28 @@ mod tests {
         host.write("/var/lib/dpkg/status", b"apache2", 0o644, None).unwrap();
         let missing = step.check(&host).await.unwrap().unwrap();
         assert!(missing.contains("php-fpm") && !missing.contains("apache2"), "{missing}");
+    }
+
+    #[tokio::test]
+    async fn a_host_is_not_announced_while_its_packages_are_being_installed() {
+        let (host, script) = scripted();
+        let (seen, versions) = (Mutex::default(), Mutex::default());
+        let (log, step) = (Log::default(), Packages::new(os(&host), None, &seen, &versions));
+        script.on(|host, line| dpkg(host, line, &mut 0));
+        assert!(run(&host, &log, &step).await);
+        host.write("/var/lib/dpkg/status", b"none", 0o644, None).unwrap();
+        let (steps, held) = (log.follow(), std::sync::Arc::new(Mutex::new(Vec::new())));
+        let note = held.clone();
+        script.on(move |host, line| {
+            if line.contains(" install ") {
+                note.lock().unwrap().push(crate::converge::fit(&steps.borrow()));
+            }
+            dpkg(host, line, &mut 0)
+        });
+        assert!(run(&host, &log, &step).await);
+        let held = held.lock().unwrap();
+        assert!(!held.is_empty() && held.iter().all(|it| !it), "{held:?}");
+        assert!(crate::converge::fit(&log.follow().borrow()));
     }
 
     #[tokio::test]
