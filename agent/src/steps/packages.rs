@@ -80,7 +80,13 @@ impl<'a> Packages<'a> {
                 host.try_run(&[install, ahead.auto, &first].concat(), Self::TIMEOUT).await?;
             }
         }
-        host.run(&[install, names].concat(), Self::TIMEOUT).await?;
+        let argv = [install, names].concat();
+        let out = host.try_run(&argv, Self::TIMEOUT).await?;
+        if out.code != 0 && out.is_own_end() {
+            // It cleaned up behind itself: nothing is torn, and nothing has to be installed anew.
+            torn::end(host).await?;
+        }
+        out.succeeded(&argv)?;
         self.wake(host).await?;
         torn::end(host).await
     }
@@ -146,7 +152,12 @@ impl Step for Packages<'_> {
             // Killed within an installation of this boot: what is noted as installed may never have been set up.
             let there: Vec<&str> = self.want.iter().copied().filter(|it| !missing.contains(it)).collect();
             if !there.is_empty() {
-                host.run(&[packages.damage.reinstall, &there].concat(), Duration::from_secs(600)).await?;
+                let again = [packages.damage.reinstall, &there].concat();
+                let out = host.try_run(&again, Duration::from_secs(600)).await?;
+                // A version that no mirror has any more must not stop everything else for ever.
+                if let Err(err) = out.succeeded(&again) {
+                    tracing::warn!("packages: {err:#}");
+                }
                 self.wake(host).await?;
             }
         }
