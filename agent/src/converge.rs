@@ -107,8 +107,11 @@ pub async fn dbinfo(pass: &Pass<'_>) -> bool {
         }
         // A host never waits for the database, so this is fine.
         (Some(None), _) => {
-            log.waits::<Step<'_>>("the stack has no database yet", false);
-            true
+            let fine = gone(host, log, &steps::dbinfo::Gone).await;
+            if fine {
+                log.waits::<Step<'_>>("the stack has no database yet", false);
+            }
+            fine
         }
         (_, Err(err)) => {
             log.waits::<Step<'_>>(&format!("{err:#}"), true);
@@ -136,8 +139,13 @@ pub async fn extras(pass: &Pass<'_>) -> bool {
         if config.is_some_and(|it| it.local_database) {
             return run(host, log, &steps::local_database::LocalDatabase { os }).await;
         }
-        log.drop::<steps::local_database::LocalDatabase>();
-        true
+        match config {
+            Some(_) => gone(host, log, &steps::local_database::Gone { os }).await,
+            None => {
+                log.drop::<steps::local_database::LocalDatabase>();
+                true
+            }
+        }
     };
     let (files, database) = tokio::join!(files, database);
     files && database
