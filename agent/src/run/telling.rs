@@ -78,7 +78,10 @@ impl Agent {
         let config = known.config.as_ref();
         let mut feed =
             Feed::new(&self.identity, &self.os_name, config, known.trouble.as_deref(), &roots, steps);
-        feed.generation = self.ran.borrow().generation.clone();
+        let ran = self.ran.borrow().clone();
+        // What nobody has looked at yet is not in the reports either.
+        feed.converged &= ran.looked;
+        feed.generation = ran.generation;
         let order = if feed.converged { "in order" } else { "not in order yet" };
         let generation = feed.generation.as_deref().unwrap_or("none");
         notify(&[NotifyState::Status(&format!("{order}; generation {generation}"))]);
@@ -183,7 +186,7 @@ mod tests {
             agent.ended(|it| &mut it.site, config.as_ref());
             half
         };
-        assert_eq!(apply().await, (serde_json::Value::Null, true.into()));
+        assert_eq!(apply().await, (serde_json::Value::Null, false.into()));
         assert_eq!(told(), ("1".into(), true.into()));
         tell.send_replace(Known { config: Some(config("2", "second")), trouble: None });
         assert_eq!(told(), ("1".into(), true.into()));
