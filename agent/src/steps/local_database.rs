@@ -2,14 +2,30 @@
 
 use std::time::Duration;
 
-use crate::{converge::Step, host::Host, os::Os, steps::web::is_enabled};
+use crate::{
+    converge::Step,
+    host::{Host, ROOT},
+    os::Os,
+    steps::web::is_enabled,
+};
 
 /// Says that it was us who switched the server on: one that somebody else runs is not ours to switch off.
 const NOTE: &str = "/var/lib/lamp/local-database";
+/// It serves this host alone.
+const BIND: &[u8] =
+    b"# Written by lampd; a change here is undone within a minute.\n[mysqld]\nbind-address = 127.0.0.1\n";
 const LIMIT: Duration = Duration::from_secs(100);
 
 pub struct LocalDatabase {
     pub os: &'static Os,
+}
+
+impl LocalDatabase {
+    /// What is wrong with the address that it listens at, in words.
+    fn unbound(&self, host: &Host) -> anyhow::Result<Option<String>> {
+        let Some(path) = self.os.local_database.bind else { return Ok(None) };
+        host.differs(path, BIND, 0o644, ROOT)
+    }
 }
 
 impl Step for LocalDatabase {
@@ -20,6 +36,9 @@ impl Step for LocalDatabase {
 
     async fn check(&self, host: &Host) -> anyhow::Result<Option<String>> {
         let it = &self.os.local_database;
+        if let Some(wrong) = self.unbound(host)? {
+            return Ok(Some(wrong));
+        }
         if !is_enabled(host, it.unit) {
             return Ok(Some(format!("{} does not start at boot", it.unit)));
         }
@@ -28,6 +47,13 @@ impl Step for LocalDatabase {
 
     async fn apply(&self, host: &Host) -> anyhow::Result<()> {
         let unit = self.os.local_database.unit;
+        if let Some(path) = self.os.local_database.bind
+            && self.unbound(host)?.is_some()
+        {
+            host.write(path, BIND, 0o644, Some(ROOT))?;
+            // One that runs already listens everywhere.
+            host.run(&["systemctl", "try-restart", unit], LIMIT).await?;
+        }
         host.write(NOTE, unit.as_bytes(), 0o644, None)?;
         host.run(&["systemctl", "enable", "--now", unit], LIMIT).await.map(drop)
     }
@@ -53,8 +79,17 @@ impl Step for Gone {
         if is_enabled(host, unit) {
             host.run(&["systemctl", "disable", "--now", unit], LIMIT).await?;
         }
+        remove(self.os, host)?;
         host.remove(NOTE)
     }
+}
+
+/// Takes back what we told the server.
+///
+/// # Errors
+/// When the file stays.
+pub fn remove(os: &Os, host: &Host) -> anyhow::Result<()> {
+    os.local_database.bind.map_or(Ok(()), |it| host.remove(it))
 }
 
 #[cfg(test)]
@@ -102,5 +137,19 @@ mod tests {
         );
         assert!(run(&host, &Log::default(), &Gone { os }).await);
         assert_eq!(script.log(), Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn on_amazon_linux_it_is_told_to_listen_on_loopback_alone_before_it_starts() {
+        let (host, script, os) = machine("amzn");
+        let path = "/etc/my.cnf.d/zz-lamp.cnf";
+        assert!(run(&host, &Log::default(), &LocalDatabase { os }).await);
+        let restart = "systemctl try-restart mariadb.service";
+        assert_eq!(script.log(), [restart, "systemctl enable --now mariadb.service"]);
+        assert!(host.read(path).unwrap().unwrap().contains("[mysqld]\nbind-address = 127.0.0.1\n"));
+        assert!(run(&host, &Log::default(), &LocalDatabase { os }).await);
+        assert_eq!(script.log(), Vec::<String>::new());
+        assert!(run(&host, &Log::default(), &Gone { os }).await);
+        assert!(!host.exists(path));
     }
 }
