@@ -107,7 +107,7 @@ pub async fn dbinfo(pass: &Pass<'_>) -> bool {
         }
         // A host never waits for the database, so this is fine.
         (Some(None), _) => {
-            let fine = gone(host, log, &steps::dbinfo::Gone).await;
+            let fine = gone(pass, &steps::dbinfo::Gone).await;
             if fine {
                 log.waits::<Step<'_>>("the stack has no database yet", false);
             }
@@ -130,7 +130,7 @@ pub async fn extras(pass: &Pass<'_>) -> bool {
                 let mount = steps::efs::Efs { files, region: &settings.region, zone: pass.zone, silent };
                 return run(host, log, &mount).await;
             }
-            Some(None) => return gone(host, log, &steps::efs::Gone).await,
+            Some(None) => return gone(pass, &steps::efs::Gone).await,
             None => log.waits::<steps::efs::Efs<'_>>(UNKNOWN, false),
         }
         true
@@ -140,7 +140,7 @@ pub async fn extras(pass: &Pass<'_>) -> bool {
             return run(host, log, &steps::local_database::LocalDatabase { os }).await;
         }
         match config {
-            Some(_) => gone(host, log, &steps::local_database::Gone { os }).await,
+            Some(_) => gone(pass, &steps::local_database::Gone { os }).await,
             None => {
                 log.drop::<steps::local_database::LocalDatabase>();
                 true
@@ -180,8 +180,11 @@ pub fn fit(reports: &Reports) -> bool {
 }
 
 /// Takes away what this configuration does not have, and speaks of it only as long as something is there.
-async fn gone<S: Step>(host: &Host, log: &Log, step: &S) -> bool {
-    let fine = matches!(step.check(host).await, Ok(None)) || run(host, log, step).await;
+async fn gone<S: Step>(pass: &Pass<'_>, step: &S) -> bool {
+    let Pass { host, config, log, .. } = *pass;
+    // The generation is written last: without it, the parameters may only not be complete yet.
+    let sure = config.is_some_and(|it| it.generation.is_some());
+    let fine = !sure || matches!(step.check(host).await, Ok(None)) || run(host, log, step).await;
     if fine {
         log.drop::<S>();
     }
