@@ -58,6 +58,15 @@ header = "x-amz-content-sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934c
 END
 }
 
+# Whether curl signs the headers of Amazon's: older ones, such as Ubuntu 22.04's, leave them out.
+signs() {
+  local version
+  version=$(curl --version | sed -n '1s/^curl \([0-9.]*\).*/\1/p')
+  printf '%s\n' 7.86 "$version" | sort -V -C
+}
+
+get() { { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy "$@"; } >&2; }
+
 fetch() {
   if command -v aws >/dev/null; then with_aws "$1"; else with_curl "$1"; fi
 }
@@ -73,7 +82,11 @@ if [ -x "$program" ] && [ "$(sum_of "$program")" = "$sha256" ]; then
 else
   if ! command -v aws >/dev/null && ! command -v curl >/dev/null; then
     say "installing curl"
-    { apt-get update -q && apt-get install -qy curl ca-certificates; } >&2 || fail "neither aws nor curl can be had"
+    get curl ca-certificates || fail "neither aws nor curl can be had"
+  fi
+  if ! command -v aws >/dev/null && ! signs; then
+    say "installing awscli: curl is older than 7.86 and cannot sign what S3 asks for"
+    get awscli || fail "awscli cannot be had, and curl is older than 7.86"
   fi
   source=s3://$bucket/$sha256/lampd
   new=$(mktemp "$program.XXXXXX")

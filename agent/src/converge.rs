@@ -24,6 +24,8 @@ pub trait Step: Sync {
     const TIMEOUT: Duration = Duration::from_secs(60);
     /// Whether the host is unfit for the balancer while this does not hold.
     const REQUIRED: bool = true;
+    /// Whether a host that was in order stays announced while this is mended, which takes no more than a moment.
+    const KEEPS: bool = true;
 
     /// `None` when it already holds, otherwise what is missing, in words.
     fn check(&self, host: &Host) -> impl Future<Output = anyhow::Result<Option<String>>> + Send;
@@ -105,8 +107,11 @@ pub async fn dbinfo(pass: &Pass<'_>) -> bool {
         }
         // A host never waits for the database, so this is fine.
         (Some(None), _) => {
-            log.waits::<Step<'_>>("the stack has no database yet", false);
-            true
+            let fine = gone(pass, &steps::dbinfo::Gone).await;
+            if fine {
+                log.waits::<Step<'_>>("the stack has no database yet", false);
+            }
+            fine
         }
         (_, Err(err)) => {
             log.waits::<Step<'_>>(&format!("{err:#}"), true);
@@ -125,7 +130,7 @@ pub async fn extras(pass: &Pass<'_>) -> bool {
                 let mount = steps::efs::Efs { files, region: &settings.region, zone: pass.zone, silent };
                 return run(host, log, &mount).await;
             }
-            Some(None) => log.drop::<steps::efs::Efs<'_>>(),
+            Some(None) => return gone(pass, &steps::efs::Gone).await,
             None => log.waits::<steps::efs::Efs<'_>>(UNKNOWN, false),
         }
         true
@@ -134,8 +139,13 @@ pub async fn extras(pass: &Pass<'_>) -> bool {
         if config.is_some_and(|it| it.local_database) {
             return run(host, log, &steps::local_database::LocalDatabase { os }).await;
         }
-        log.drop::<steps::local_database::LocalDatabase>();
-        true
+        match config {
+            Some(_) => gone(pass, &steps::local_database::Gone { os }).await,
+            None => {
+                log.drop::<steps::local_database::LocalDatabase>();
+                true
+            }
+        }
     };
     let (files, database) = tokio::join!(files, database);
     files && database
@@ -169,6 +179,18 @@ pub fn fit(reports: &Reports) -> bool {
     required.all(|(_, it)| it.held)
 }
 
+/// Takes away what this configuration does not have, and speaks of it only as long as something is there.
+async fn gone<S: Step>(pass: &Pass<'_>, step: &S) -> bool {
+    let Pass { host, config, log, .. } = *pass;
+    // The generation is written last: without it, the parameters may only not be complete yet.
+    let sure = config.is_some_and(|it| it.generation.is_some());
+    let fine = !sure || matches!(step.check(host).await, Ok(None)) || run(host, log, step).await;
+    if fine {
+        log.drop::<S>();
+    }
+    fine
+}
+
 /// Check, apply, check again: a step that does not stick is an error here, not a surprise later.
 pub async fn run<S: Step>(host: &Host, log: &Log, step: &S) -> bool {
     let began = Instant::now();
@@ -178,6 +200,7 @@ pub async fn run<S: Step>(host: &Host, log: &Log, step: &S) -> bool {
         tracing::info!("{}: {missing}", S::NAME);
         log.set(S::NAME, S::REQUIRED, |it| {
             it.state = State::Working;
+            it.held &= S::KEEPS;
             it.words = Some(missing.clone());
         });
         mended = Some(missing);

@@ -42,6 +42,26 @@ pub struct Output {
     pub stderr: String,
 }
 
+impl Output {
+    /// Whether the program came to an end of its own, good or bad: no signal ended it halfway.
+    pub fn is_own_end(&self) -> bool {
+        (0..128).contains(&self.code)
+    }
+
+    /// Fine after a success.
+    ///
+    /// # Errors
+    /// The program's name, its exit code and its last words.
+    pub fn succeeded(&self, argv: &[&str]) -> anyhow::Result<()> {
+        if self.code == 0 {
+            return Ok(());
+        }
+        let words = argv.iter().skip_while(|it| **it == "env" || it.contains('='));
+        let shown = words.take(3).copied().collect::<Vec<_>>().join(" ");
+        bail!("`{shown}` failed with exit code {}: {}", self.code, last_words(self));
+    }
+}
+
 /// A user and a group by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Owner {
@@ -62,11 +82,7 @@ impl Host {
     /// Its name, its exit code and its last words.
     pub async fn run(&self, argv: &[&str], limit: Duration) -> anyhow::Result<String> {
         let out = self.try_run(argv, limit).await?;
-        if out.code != 0 {
-            let words = argv.iter().skip_while(|it| **it == "env" || it.contains('='));
-            let shown = words.take(3).copied().collect::<Vec<_>>().join(" ");
-            bail!("`{shown}` failed with exit code {}: {}", out.code, last_words(&out));
-        }
+        out.succeeded(argv)?;
         Ok(out.stdout)
     }
 

@@ -91,6 +91,8 @@ pub struct Modules {
 #[derive(Debug, PartialEq)]
 pub struct LocalDatabase {
     pub packages: &'static [&'static str],
+    /// Where to write that it listens on loopback alone; `None` where the distribution's own configuration says so.
+    pub bind: Option<&'static str>,
     pub unit: &'static str,
     pub socket: &'static str,
 }

@@ -72,7 +72,7 @@ struct Ran {
 /// # Errors
 /// When the settings are missing or wrong; nothing that happens later ends it.
 pub async fn run(host: Host) -> anyhow::Result<()> {
-    let settings = Settings::load(&host)?;
+    let mut settings = Settings::load(&host)?;
     let mut hangup = signal(SignalKind::hangup()).context("listening for SIGHUP")?;
     let mut term = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut int = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
@@ -93,9 +93,9 @@ pub async fn run(host: Host) -> anyhow::Result<()> {
         }
     };
     loop {
-        let settings = Settings::load(&host).unwrap_or_else(|_| settings.clone());
+        settings = reread(&host, settings);
         let agent = tokio::select! {
-            it = Agent::start(host.clone(), settings) => it?,
+            it = Agent::start(host.clone(), settings.clone()) => it?,
             _ = term.recv() => return Ok(()),
         };
         tokio::select! {
@@ -109,6 +109,17 @@ pub async fn run(host: Host) -> anyhow::Result<()> {
     notify(&[NotifyState::Stopping]);
     tracing::info!("stopping; the site goes on");
     Ok(())
+}
+
+/// The settings as they are now; the last good ones where the file is broken.
+fn reread(host: &Host, last: Settings) -> Settings {
+    match Settings::load(host) {
+        Ok(settings) => settings,
+        Err(err) => {
+            tracing::warn!("{err:#}; going on with the settings of before");
+            last
+        }
+    }
 }
 
 /// One pass without following anything, for `lampd converge --once`; whether the host is in order afterwards.
@@ -217,7 +228,7 @@ impl Agent {
         });
         // Neither waits for packages or for a file server: a new password counts at once.
         let dbinfo = self.again(async |config| {
-            self.installed().await;
+            self.grouped().await;
             let fine = converge::dbinfo(&self.pass(config)).await;
             self.ended(|it| &mut it.dbinfo, config);
             fine
@@ -276,6 +287,13 @@ impl Agent {
         drop(steps.wait_for(done).await);
     }
 
+    /// Waits for the web server's group, which is all that `dbinfo.inc` needs of the first installation.
+    async fn grouped(&self) {
+        if self.host.group(self.os.web_user).is_none() {
+            self.installed().await;
+        }
+    }
+
     fn pass<'a>(&'a self, config: Option<&'a AgentConfig>) -> Pass<'a> {
         Pass {
             host: &self.host,
@@ -327,5 +345,22 @@ impl Agent {
 fn notify(state: &[NotifyState<'_>]) {
     if let Err(err) = sd_notify::notify(state) {
         tracing::debug!("telling systemd: {err}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{host::script::scripted, settings::PATH};
+
+    #[test]
+    fn broken_settings_leave_the_last_good_ones_in_force() {
+        let (host, _) = scripted();
+        let (first, second) = (Settings::new("r", "first"), Settings::new("r", "second"));
+        host.write(PATH, second.text().unwrap().as_bytes(), 0o640, None).unwrap();
+        let now = reread(&host, first);
+        assert_eq!(now, second);
+        host.write(PATH, b"stack = ", 0o640, None).unwrap();
+        assert_eq!(reread(&host, now), second);
     }
 }

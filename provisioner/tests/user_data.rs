@@ -250,6 +250,25 @@ fn the_aws_program_is_used_where_there_is_one() {
 }
 
 #[test]
+fn a_curl_that_cannot_sign_is_replaced_by_the_aws_program() {
+    let host = Host::with(Bucket { content: AGENT, refusals: 0 });
+    let content = AGENT.trim_end_matches('\n');
+    let aws = format!("#!/bin/bash\nprintf '%s' '{content}' >\"${{@: -1}}\"\n");
+    program(&host.path("bin/curl"), "#!/bin/sh\necho 'curl 7.81.0 (x86_64-pc-linux-gnu) libcurl/7.81.0'\n");
+    program(&host.path("aws"), &aws);
+    let apt = format!(
+        "#!/bin/sh\necho \"$*\" >>'{0}/apt'\n[ \"$1\" = update ] || mv '{0}/aws' '{0}/bin/aws'\n",
+        host.folder.path().display()
+    );
+    program(&host.path("bin/apt-get"), &apt);
+    let out = host.boot(&sum(content));
+    assert!(out.status.success(), "{out:?}");
+    assert_eq!(fs::read_to_string(host.path("apt")).unwrap(), "update -q\ninstall -qy awscli\n");
+    assert!(host.ran().contains("install --region"), "{}", host.console());
+    assert_eq!(host.fetched(), 0);
+}
+
+#[test]
 fn an_agent_that_cannot_set_itself_up_fails_the_boot() {
     const BROKEN: &str = "#!/bin/sh\nexit 7\n";
     let host = Host::with(Bucket { content: BROKEN, refusals: 0 });

@@ -24,6 +24,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Two at once would each see that a row is missing.
 const LOCK: &str = "lamp-sample";
+/// How long the one before us may take; some milliseconds are usual.
+const TURN: u64 = 10;
 
 /// Does it and prints what became of the table.
 ///
@@ -71,7 +73,12 @@ pub async fn write(database: &DatabaseFeed, rows: &[(String, String)]) -> anyhow
     });
     let endpoint = &database.endpoint;
     match done.await {
-        Ok(Ok((before, after, added))) => Ok(Sampled { server: endpoint.clone(), before, after, added }),
+        Ok(Ok(Some((before, after, added)))) => {
+            Ok(Sampled { server: endpoint.clone(), before, after, added })
+        }
+        Ok(Ok(None)) => bail!(
+            "another `lampd db` has been writing to the database at {endpoint} for {TURN} s; try again when it is done"
+        ),
         // The server says so in the words of an option.
         Ok(Err(Error::Server(err))) if err.code == READ_ONLY => {
             bail!(
@@ -87,8 +94,13 @@ const READ_ONLY: u16 = 1290;
 
 type Done = (u64, u64, Vec<(String, String)>);
 
-async fn sample(conn: &mut Conn, rows: &[(String, String)]) -> Result<Done, Error> {
-    conn.exec_drop("DO GET_LOCK(:lock, 20)", params! { "lock" => LOCK }).await?;
+/// `None` where somebody else keeps the lock.
+async fn sample(conn: &mut Conn, rows: &[(String, String)]) -> Result<Option<Done>, Error> {
+    let lock = params! { "lock" => LOCK, "turn" => TURN };
+    let got: Option<Option<i64>> = conn.exec_first("SELECT GET_LOCK(:lock, :turn)", lock).await?;
+    if got.flatten() != Some(1) {
+        return Ok(None);
+    }
     conn.query_drop(CREATE).await?;
     let count = "SELECT COUNT(*) FROM SAMPLE";
     let before = conn.query_first(count).await?.unwrap_or(0);
@@ -103,5 +115,5 @@ async fn sample(conn: &mut Conn, rows: &[(String, String)]) -> Result<Done, Erro
     }
     let after = conn.query_first(count).await?.unwrap_or(0);
     conn.exec_drop("DO RELEASE_LOCK(:lock)", params! { "lock" => LOCK }).await?;
-    Ok((before, after, added))
+    Ok(Some((before, after, added)))
 }

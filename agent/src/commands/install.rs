@@ -122,6 +122,7 @@ pub async fn uninstall(host: &Host) -> anyhow::Result<()> {
     if let Ok(os) = os::detect(host) {
         steps::efs::remove(host).await?;
         steps::index::remove(host)?;
+        steps::local_database::remove(os, host)?;
         let fpm = steps::php::remove(os, host)?;
         host.remove(os.apache.site)?;
         for unit in [Some(os.apache.unit.to_owned()), fpm].into_iter().flatten() {

@@ -126,6 +126,7 @@ async fn a_plain_amazon_linux_becomes_a_web_server_in_one_pass_and_the_next_does
 
     assert!(converge(&pass).await);
     assert_eq!(script.log(), Vec::<String>::new());
+    survives_dnf(&host, &script, &pass).await;
 
     // The agent is killed within an installation: rpm has noted all packages, and their scripts never ran.
     host.write("/var/lib/lamp/unsynced-packages", b"", 0o644, None).unwrap();
@@ -136,4 +137,36 @@ async fn a_plain_amazon_linux_becomes_a_web_server_in_one_pass_and_the_next_does
     assert!(lines.iter().any(|it| it == again), "{lines:#?}");
     assert!(converge(&pass).await);
     assert_eq!(script.log(), Vec::<String>::new());
+}
+
+/// A failure of dnf is over when it is told, and what dnf cannot install anew stops nothing.
+async fn survives_dnf(host: &Host, script: &Script, pass: &Pass<'_>) {
+    let (names, mut failing) = (host.read(RPMDB).unwrap().unwrap(), 2);
+    let all = names.clone();
+    script.on(move |host, line| match line.split(' ').collect::<Vec<_>>()[..] {
+        ["rpm", "-q", "--qf", _, _, _, ref names @ ..] => query(host, names),
+        ["dnf", .., "reinstall", _, _, _, _, _, _, _] => Output { code: 1, ..Output::default() },
+        ["dnf", .., "install", _] if failing > 0 => {
+            failing -= 1;
+            Output { code: 1, stderr: "Error: no mirror".into(), ..Output::default() }
+        }
+        ["dnf", .., "install", _] => {
+            host.write(RPMDB, all.as_bytes(), 0o644, None).unwrap();
+            Output::default()
+        }
+        _ => Output::default(),
+    });
+    host.write(RPMDB, names.replace(" php8.4-opcache", "").as_bytes(), 0o644, None).unwrap();
+    assert!(!packages(pass).await);
+    assert!(!host.exists("/var/lib/lamp/unsynced-packages"));
+    assert!(packages(pass).await, "{:#?}", pass.log.follow().borrow());
+    assert!(!script.log().iter().any(|it| it.contains("reinstall")));
+
+    host.write("/var/lib/lamp/unsynced-packages", b"", 0o644, None).unwrap();
+    assert!(packages(pass).await, "{:#?}", pass.log.follow().borrow());
+    assert!(script.log().iter().any(|it| it.contains("reinstall")));
+    script.on(|host, line| match line.split(' ').collect::<Vec<_>>()[..] {
+        ["rpm", "-q", "--qf", _, _, _, ref names @ ..] => query(host, names),
+        _ => Output::default(),
+    });
 }

@@ -25,8 +25,8 @@ pub enum State {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     pub state: State,
-    /// Whether it held when it was last done with; stays so while it is being mended, so that a new password in
-    /// `dbinfo.inc` takes no host out of the balancer.
+    /// Whether it held when it was last done with; stays so while it is being mended where that takes but a moment, so
+    /// that a new password in `dbinfo.inc` takes no host out of the balancer.
     #[serde(default)]
     pub held: bool,
     pub required: bool,

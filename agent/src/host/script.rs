@@ -10,7 +10,9 @@ type Answer = dyn FnMut(&Host, &str) -> Output + Send;
 pub struct Script {
     pub log: Mutex<Vec<String>>,
     pub answer: Mutex<Box<Answer>>,
+    /// Of every answer over HTTP; 0 for none.
     pub status: Mutex<u16>,
+    pub listening: Mutex<bool>,
     pub alive: Mutex<bool>,
     pub names: Mutex<bool>,
     root: Mutex<Option<Host>>,
@@ -35,6 +37,7 @@ pub fn scripted() -> (Host, Arc<Script>) {
         log: Mutex::default(),
         answer: Mutex::new(Box::new(|_, _| Output::default())),
         status: Mutex::new(200),
+        listening: Mutex::new(true),
         alive: Mutex::new(true),
         names: Mutex::new(true),
         root: Mutex::default(),
@@ -76,10 +79,13 @@ impl Commands for Script {
     }
     fn http<'a>(&'a self, _: &'a str) -> BoxFuture<'a, anyhow::Result<u16>> {
         let status = *self.status.lock().unwrap();
-        Box::pin(async move { Ok(status) })
+        Box::pin(async move {
+            if status == 0 { bail!("127.0.0.1:80 does not answer within 2 s") } else { Ok(status) }
+        })
     }
     fn connects<'a>(&'a self, _: &'a str) -> BoxFuture<'a, bool> {
-        Box::pin(async { true })
+        let listening = *self.listening.lock().unwrap();
+        Box::pin(async move { listening })
     }
     fn resolves<'a>(&'a self, _: &'a str) -> BoxFuture<'a, bool> {
         let names = *self.names.lock().unwrap();

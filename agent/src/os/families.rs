@@ -52,6 +52,8 @@ pub(super) static AMAZON: Os = Os {
     },
     local_database: LocalDatabase {
         packages: &["mariadb1011-server"],
+        // Read after the package's own.
+        bind: Some("/etc/my.cnf.d/zz-lamp.cnf"),
         unit: "mariadb.service",
         socket: "/var/lib/mysql/mysql.sock",
     },
@@ -131,6 +133,7 @@ pub(super) static DEBIAN: Os = Os {
     php: PhpPlace::Versioned { root: "/etc/php" },
     local_database: LocalDatabase {
         packages: &["mariadb-server"],
+        bind: None,
         unit: "mariadb.service",
         socket: "/run/mysqld/mysqld.sock",
     },

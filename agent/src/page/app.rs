@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use tokio::sync::watch;
 
-use super::{health::Health, link::Link, metrics::Metrics, share::Share, view};
+use super::{accept::wants_json, health::Health, link::Link, metrics::Metrics, share::Share, view};
 use crate::feed::Feed;
 
 #[derive(Clone)]
@@ -91,16 +91,6 @@ async fn page(app: &App, json: bool) -> Response<Full<Bytes>> {
     response
 }
 
-/// Whether JSON is asked for by name; a browser asks for HTML by name.
-fn wants_json(headers: &HeaderMap) -> bool {
-    let accept = headers.get(header::ACCEPT).map(HeaderValue::as_bytes).unwrap_or_default();
-    let position = |name: &[u8]| accept.windows(name.len()).position(|it| it.eq_ignore_ascii_case(name));
-    match (position(b"application/json"), position(b"text/html")) {
-        (Some(json), Some(html)) => json < html,
-        (json, _) => json.is_some(),
-    }
-}
-
 async fn healthz(State(app): State<App>) -> Response<Body> {
     match app.health.fit().await {
         Ok(()) => answer(true, TEXT, Bytes::from_static(b"ok\n")),
@@ -133,20 +123,4 @@ fn answer(fine: bool, kind: HeaderValue, body: Bytes) -> Response<Full<Bytes>> {
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_goes_to_who_asks_for_it_and_html_to_browsers() {
-        let wants = |accept: &'static str| {
-            wants_json(&HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]))
-        };
-        assert!(wants("application/json"));
-        assert!(wants("Application/JSON, text/plain;q=0.5"));
-        assert!(!wants("text/html,application/xhtml+xml,application/json;q=0.9,*/*;q=0.8"));
-        assert!(!wants("*/*"));
-    }
 }

@@ -147,13 +147,14 @@ impl Link {
         let mut attempts: JoinSet<Result<Arc<Pool>, Trouble>> = JoinSet::new();
         let mut names = Names::default();
         let mut tried: Option<Instant> = None;
+        let mut last: Option<IpAddr> = None;
         loop {
             let wanted = feed.borrow_and_update().database.clone();
             if wanted != target || wanted.is_none() {
                 attempts.abort_all();
                 attempts = JoinSet::new();
                 names = Names::default();
-                tried = None;
+                (tried, last) = (None, None);
                 target = wanted;
                 let nothing = match (&target, feed.borrow().configured) {
                     (Some(_), _) => None,
@@ -173,14 +174,15 @@ impl Link {
                 }
                 continue;
             };
-            let place = self.look(database, &mut names).await;
+            last = last.filter(|_| self.state().trouble.is_some());
+            let place = self.look(database, &mut names, last).await;
             // One attempt at a time of day, not one after the other: a server that refuses at once would be asked a
             // thousand times a second.
             let due = tried.is_none_or(|it| it.elapsed() >= self.pace());
             if let Some(place) =
                 place.filter(|_| due && self.state().trouble.is_some() && attempts.len() < ATTEMPTS)
             {
-                tried = Some(Instant::now());
+                (tried, last) = (Some(Instant::now()), Some(place));
                 let pool = Arc::new(Pool::new(database, place));
                 attempts.spawn(async move {
                     pool.ask().await.map(|_| pool.clone()).or_else(|err| fine(err, pool))
@@ -206,12 +208,14 @@ impl Link {
         if matches!(self.state.borrow().trouble, Some(Trouble::Refused(_))) { REFUSED } else { EAGER }
     }
 
-    /// Where the name leads now; opens the way there if nothing speaks against it.
-    async fn look(&self, database: &DatabaseFeed, names: &mut Names) -> Option<IpAddr> {
+    /// Where the name leads now, and past the `last` that was tried; opens the way there if nothing speaks against it.
+    async fn look(&self, database: &DatabaseFeed, names: &mut Names, last: Option<IpAddr>) -> Option<IpAddr> {
         let State { pool, trouble, .. } = self.state();
         match names.resolve(&database.endpoint).await {
             Resolved::At(addresses) => match &pool {
-                Some(pool) if addresses.contains(&pool.address) => Some(pool.address),
+                Some(pool) if addresses.contains(&pool.address) => {
+                    Some(last.and_then(|it| after(it, &addresses)).unwrap_or(pool.address))
+                }
                 _ => {
                     let first = addresses.first().copied()?;
                     let fresh = Arc::new(Pool::new(database, first));
@@ -278,6 +282,12 @@ impl Link {
             }
         }
     }
+}
+
+/// Of several addresses the one whose turn it is after another: the first may be dead for good.
+fn after(last: IpAddr, addresses: &[IpAddr]) -> Option<IpAddr> {
+    let at = addresses.iter().position(|it| *it == last)?;
+    addresses.iter().cycle().nth(at + 1).copied()
 }
 
 fn silent() -> Trouble {

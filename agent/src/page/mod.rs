@@ -10,6 +10,8 @@ pub mod share;
 
 pub mod link;
 
+mod accept;
+
 mod names;
 
 pub mod pool;

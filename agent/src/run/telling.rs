@@ -15,6 +15,9 @@ use crate::{
     steps::ready,
 };
 
+/// How long the news of the agent before us may stand: packages may take a quarter of an hour.
+const OLD_NEWS: Duration = Duration::from_secs(15);
+
 impl Agent {
     /// Says on the console why there is no configuration, and when there is one again.
     pub(super) async fn complain(&self) {
@@ -52,7 +55,7 @@ impl Agent {
         let (mut steps, mut known, mut ran) = (self.log.follow(), self.known.clone(), self.ran.subscribe());
         // What the agent before us published is the better news until we have looked at everything once.
         if self.host.exists(feed::FILE) {
-            drop(ran.wait_for(|it| it.looked).await);
+            drop(timeout(OLD_NEWS, ran.wait_for(|it| it.looked)).await);
         }
         loop {
             let reports = steps.borrow_and_update().clone();
@@ -75,7 +78,10 @@ impl Agent {
         let config = known.config.as_ref();
         let mut feed =
             Feed::new(&self.identity, &self.os_name, config, known.trouble.as_deref(), &roots, steps);
-        feed.generation = self.ran.borrow().generation.clone();
+        let ran = self.ran.borrow().clone();
+        // What nobody has looked at yet is not in the reports either.
+        feed.converged &= ran.looked;
+        feed.generation = ran.generation;
         let order = if feed.converged { "in order" } else { "not in order yet" };
         let generation = feed.generation.as_deref().unwrap_or("none");
         notify(&[NotifyState::Status(&format!("{order}; generation {generation}"))]);
@@ -103,7 +109,7 @@ mod tests {
     use crate::{
         aws::Aws,
         converge::{Log, Memory},
-        host::script::scripted,
+        host::script::{Script, scripted},
         identity::Identity,
         os,
         settings::Settings,
@@ -128,9 +134,9 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_generation_is_reported_when_it_was_applied_and_not_when_it_is_known() {
-        let (host, _script) = scripted();
+    /// An agent on a scripted Debian, and who tells it the parameters.
+    fn agent() -> (Agent, watch::Sender<Known>, std::sync::Arc<Script>) {
+        let (host, script) = scripted();
         host.write("/etc/os-release", b"ID=debian\n", 0o644, None).unwrap();
         host.write("/etc/group", b"www-data:x:33:\n", 0o644, None).unwrap();
         let (tell, known) = watch::channel(Known { config: Some(config("1", "first")), trouble: None });
@@ -146,10 +152,26 @@ mod tests {
             log: Log::default(),
             reports: watch::Sender::default(),
             ran: watch::Sender::default(),
-            host: host.clone(),
+            host,
             settings,
             known,
         };
+        (agent, tell, script)
+    }
+
+    #[tokio::test]
+    async fn a_new_password_waits_for_no_packages_where_the_web_servers_group_is_there() {
+        let (agent, _tell, _script) = agent();
+        let soon = Duration::from_millis(200);
+        assert!(timeout(soon, agent.grouped()).await.is_ok());
+        agent.host.write("/etc/group", b"", 0o644, None).unwrap();
+        assert!(timeout(soon, agent.grouped()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_generation_is_reported_when_it_was_applied_and_not_when_it_is_known() {
+        let (agent, tell, _script) = agent();
+        let host = agent.host.clone();
         let told = || -> (serde_json::Value, serde_json::Value) {
             let (steps, known) = (agent.log.follow().borrow().clone(), agent.known.borrow().clone());
             agent.tell(steps, &known).unwrap();
@@ -164,7 +186,7 @@ mod tests {
             agent.ended(|it| &mut it.site, config.as_ref());
             half
         };
-        assert_eq!(apply().await, (serde_json::Value::Null, true.into()));
+        assert_eq!(apply().await, (serde_json::Value::Null, false.into()));
         assert_eq!(told(), ("1".into(), true.into()));
         tell.send_replace(Known { config: Some(config("2", "second")), trouble: None });
         assert_eq!(told(), ("1".into(), true.into()));

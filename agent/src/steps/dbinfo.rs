@@ -93,6 +93,25 @@ impl Step for DbInfo<'_> {
     }
 }
 
+/// The file of a stack that has no database any more: it holds the former one's password.
+pub struct Gone;
+
+impl Step for Gone {
+    const NAME: &'static str = DbInfo::<'_>::NAME;
+    // A host never waits for the database.
+    const REQUIRED: bool = false;
+
+    async fn check(&self, host: &Host) -> anyhow::Result<Option<String>> {
+        Ok(host
+            .exists(FILE)
+            .then(|| format!("the stack has no database any more, and {FILE} is still there")))
+    }
+
+    async fn apply(&self, host: &Host) -> anyhow::Result<()> {
+        host.remove(FILE)
+    }
+}
+
 /// The file's text, for tests that let PHP read it.
 pub fn text_of(os: &'static Os, database: &Database) -> Vec<u8> {
     DbInfo { os, database, roots: String::new() }.text()
@@ -100,10 +119,13 @@ pub fn text_of(os: &'static Os, database: &Database) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use shared::agent::AgentConfig;
+
     use super::*;
     use crate::{
-        converge::{Log, run},
+        converge::{Log, Memory, Pass, State, run},
         host::script::scripted,
+        settings::Settings,
     };
 
     fn database(password: &str) -> Database {
@@ -120,6 +142,35 @@ mod tests {
     #[test]
     fn only_quotes_and_backslashes_are_escaped() {
         assert_eq!(literal(r#"a'b\c"$d<?>"#), r#"'a\'b\\c"$d<?>'"#);
+    }
+
+    #[tokio::test]
+    async fn the_password_of_a_database_that_the_stack_no_longer_has_does_not_stay() {
+        let (host, _) = scripted();
+        host.write("/etc/os-release", b"ID=debian\n", 0o644, None).unwrap();
+        host.write(FILE, b"<?php // s3cret", 0o640, None).unwrap();
+        let config = AgentConfig {
+            generation: Some("2".into()),
+            database: None,
+            files: None,
+            local_database: false,
+            poll_seconds: 15,
+            share_ms: 50,
+        };
+        let (settings, memory, log) = (Settings::new("r", "s"), Memory::default(), Log::default());
+        let pass = Pass {
+            host: &host,
+            os: crate::os::detect(&host).unwrap(),
+            settings: &settings,
+            config: Some(&config),
+            zone: None,
+            memory: &memory,
+            log: &log,
+        };
+        assert!(crate::converge::dbinfo(&pass).await);
+        assert!(!host.exists(FILE));
+        let report = log.follow().borrow()["dbinfo"].clone();
+        assert_eq!((report.state, report.required), (State::Waiting, false));
     }
 
     #[tokio::test]

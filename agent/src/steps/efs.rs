@@ -15,6 +15,8 @@ pub const AT: &str = "/var/www/html/efs";
 /// systemd's name for a mount there.
 const UNIT: &str = "var-www-html-efs.mount";
 const UNIT_FILE: &str = "/etc/systemd/system/var-www-html-efs.mount";
+/// How a unit of ours begins: what somebody else mounts there is not ours to take away.
+const OURS: &str = "# Written by lampd";
 const HELPER: &str = "/sbin/mount.efs";
 
 pub struct Efs<'a> {
@@ -57,7 +59,7 @@ impl Efs<'_> {
             }
         };
         format!(
-            "# Written by lampd from the stack's parameters; a change here is undone within a minute.\n\
+            "{OURS} from the stack's parameters; a change here is undone within a minute.\n\
              [Unit]\nDescription=Shared files of the site ({id})\n\n\
              [Mount]\nWhat={what}\nWhere={AT}\nType={kind}\nOptions={options}\n\
              # A server that does not answer fails the mount instead of holding it up.\nTimeoutSec=25s\n\
@@ -124,15 +126,37 @@ impl Step for Efs<'_> {
     }
 }
 
+/// The shared files of a stack that has none any more: each visitor of them would occupy one of Apache's workers.
+pub struct Gone;
+
+impl Step for Gone {
+    const NAME: &'static str = Efs::<'_>::NAME;
+    const REQUIRED: bool = false;
+
+    async fn check(&self, host: &Host) -> anyhow::Result<Option<String>> {
+        let ours = host.read(UNIT_FILE)?.is_some_and(|it| it.starts_with(OURS));
+        Ok(ours.then(|| format!("the stack has no shared files any more, and {UNIT} is still there")))
+    }
+
+    async fn apply(&self, host: &Host) -> anyhow::Result<()> {
+        remove(host).await
+    }
+}
+
 /// Unmounts, whether the server answers or not, and forgets how it was mounted.
 ///
 /// # Errors
-/// When the unit's file stays.
+/// When it stays mounted, or the unit's file stays.
 pub async fn remove(host: &Host) -> anyhow::Result<()> {
-    if host.is_mounted(AT) && host.exists(UNIT_FILE) {
-        drop(unmount(host).await);
+    if Gone.check(host).await?.is_none() {
+        return Ok(());
     }
-    host.remove(UNIT_FILE)
+    // The file goes last: as long as it is there, the next pass tries again.
+    if host.is_mounted(AT) {
+        unmount(host).await.context("unmounting the former files")?;
+    }
+    host.remove(UNIT_FILE)?;
+    host.run(&["systemctl", "daemon-reload"], Duration::from_secs(20)).await.map(drop)
 }
 
 /// By force, so that who hangs on a dead server comes back with an error; and lazily, since somebody may still be there.
@@ -229,6 +253,28 @@ mod tests {
             *script.alive.lock().unwrap() = alive;
             run(&host, &log, &step).await;
         }
+        assert_eq!(script.log(), Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn files_that_the_stack_no_longer_has_are_unmounted_and_a_failure_is_tried_again() {
+        let (host, script) = machine();
+        let (files, log) = (files(Transport::Tls), Log::default());
+        assert!(run(&host, &log, &step(&files)).await);
+        script.log();
+        script.on(|_, _| Output { code: 32, stderr: "target is busy".into(), ..Output::default() });
+        assert!(!run(&host, &log, &Gone).await);
+        let words = log.follow().borrow()["efs"].words.clone().unwrap();
+        assert!(words.contains("unmounting the former files") && words.contains("busy"), "{words}");
+        assert!(host.exists(UNIT_FILE));
+        script.on(|_, _| Output::default());
+        script.log();
+        assert!(run(&host, &log, &Gone).await);
+        assert_eq!(script.log(), [format!("umount -f -l {AT}").as_str(), "systemctl daemon-reload"]);
+        assert!(!host.exists(UNIT_FILE));
+        // What somebody else mounts there stays.
+        host.write(UNIT_FILE, b"[Mount]\nWhat=tmpfs\n", 0o644, None).unwrap();
+        assert!(run(&host, &log, &Gone).await);
         assert_eq!(script.log(), Vec::<String>::new());
     }
 

@@ -80,7 +80,13 @@ impl<'a> Packages<'a> {
                 host.try_run(&[install, ahead.auto, &first].concat(), Self::TIMEOUT).await?;
             }
         }
-        host.run(&[install, names].concat(), Self::TIMEOUT).await?;
+        let argv = [install, names].concat();
+        let out = host.try_run(&argv, Self::TIMEOUT).await?;
+        if out.code != 0 && out.is_own_end() {
+            // It cleaned up behind itself: nothing is torn, and nothing has to be installed anew.
+            torn::end(host).await?;
+        }
+        out.succeeded(&argv)?;
         self.wake(host).await?;
         torn::end(host).await
     }
@@ -110,6 +116,8 @@ fn first<'a>(ahead: &Ahead, preview: &'a str) -> Vec<&'a str> {
 impl Step for Packages<'_> {
     const NAME: &'static str = "packages";
     const TIMEOUT: Duration = Duration::from_secs(900);
+    // Pages are broken until the last package is there again, and that may take minutes.
+    const KEEPS: bool = false;
 
     async fn check(&self, host: &Host) -> anyhow::Result<Option<String>> {
         if let Some(torn) = torn::check(host)? {
@@ -144,7 +152,12 @@ impl Step for Packages<'_> {
             // Killed within an installation of this boot: what is noted as installed may never have been set up.
             let there: Vec<&str> = self.want.iter().copied().filter(|it| !missing.contains(it)).collect();
             if !there.is_empty() {
-                host.run(&[packages.damage.reinstall, &there].concat(), Duration::from_secs(600)).await?;
+                let again = [packages.damage.reinstall, &there].concat();
+                let out = host.try_run(&again, Duration::from_secs(600)).await?;
+                // A version that no mirror has any more must not stop everything else for ever.
+                if let Err(err) = out.succeeded(&again) {
+                    tracing::warn!("packages: {err:#}");
+                }
                 self.wake(host).await?;
             }
         }
@@ -233,6 +246,28 @@ mod tests {
         host.write("/var/lib/dpkg/status", b"apache2", 0o644, None).unwrap();
         let missing = step.check(&host).await.unwrap().unwrap();
         assert!(missing.contains("php-fpm") && !missing.contains("apache2"), "{missing}");
+    }
+
+    #[tokio::test]
+    async fn a_host_is_not_announced_while_its_packages_are_being_installed() {
+        let (host, script) = scripted();
+        let (seen, versions) = (Mutex::default(), Mutex::default());
+        let (log, step) = (Log::default(), Packages::new(os(&host), None, &seen, &versions));
+        script.on(|host, line| dpkg(host, line, &mut 0));
+        assert!(run(&host, &log, &step).await);
+        host.write("/var/lib/dpkg/status", b"none", 0o644, None).unwrap();
+        let (steps, held) = (log.follow(), std::sync::Arc::new(Mutex::new(Vec::new())));
+        let note = held.clone();
+        script.on(move |host, line| {
+            if line.contains(" install ") {
+                note.lock().unwrap().push(crate::converge::fit(&steps.borrow()));
+            }
+            dpkg(host, line, &mut 0)
+        });
+        assert!(run(&host, &log, &step).await);
+        let held = held.lock().unwrap();
+        assert!(!held.is_empty() && held.iter().all(|it| !it), "{held:?}");
+        assert!(crate::converge::fit(&log.follow().borrow()));
     }
 
     #[tokio::test]

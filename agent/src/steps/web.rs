@@ -9,6 +9,11 @@ use crate::{
     steps::{apache, ready},
 };
 
+/// Where Apache listens.
+const APACHE: &str = "127.0.0.1:80";
+/// What Apache answers about the proof of a configuration that it has not read.
+const UNKNOWN: u16 = 404;
+
 pub struct Web {
     pub os: &'static Os,
 }
@@ -21,9 +26,19 @@ impl Web {
         }
         match host.http(&proof).await {
             Ok(200) => None,
-            Ok(_) => Some("Apache runs with another configuration".to_owned()),
+            Ok(UNKNOWN) => Some("Apache runs with another configuration".to_owned()),
+            Ok(status) => Some(format!(
+                "Apache answers {proof} with {status}: a redirect or a rule for the whole site comes before the agent's"
+            )),
             Err(err) => Some(format!("Apache does not answer: {err:#}")),
         }
+    }
+
+    /// Whether a restart would mend it. One that is busy or answers with something else is only interrupted by it.
+    async fn wants_restart(&self, host: &Host, php: &Php) -> bool {
+        !host.connects(APACHE).await
+            || !host.connects(&php.socket).await
+            || matches!(host.http(&apache::site(&php.socket).1).await, Ok(UNKNOWN))
     }
 
     /// Waits a little, since a unit is started before it answers.
@@ -79,8 +94,10 @@ impl Step for Web {
         if self.settles(host, &php).await {
             return Ok(());
         }
-        host.run(&["systemctl", "restart", fpm, unit], limit).await?;
-        self.settles(host, &php).await;
+        if self.wants_restart(host, &php).await {
+            host.run(&["systemctl", "restart", fpm, unit], limit).await?;
+            self.settles(host, &php).await;
+        }
         Ok(())
     }
 }
@@ -92,6 +109,37 @@ mod tests {
         converge::{Log, run},
         host::{Output, script::scripted},
     };
+
+    /// The verbs of systemctl for an Apache that answers so, whatever is done, and the step's words.
+    async fn tried(status: u16, listening: bool) -> (Vec<String>, String) {
+        let (host, script) = scripted();
+        host.write("/etc/os-release", b"ID=amzn\n", 0o644, None).unwrap();
+        *script.status.lock().unwrap() = status;
+        *script.listening.lock().unwrap() = listening;
+        for unit in ["httpd", "php-fpm"] {
+            let link = format!("/etc/systemd/system/multi-user.target.wants/{unit}.service");
+            host.write(&link, b"", 0o644, None).unwrap();
+        }
+        let log = Log::default();
+        assert!(!run(&host, &log, &Web { os: crate::os::detect(&host).unwrap() }).await);
+        let verbs = script.log().iter().filter_map(|it| Some(it.split(' ').nth(1)?.to_owned())).collect();
+        let words = log.follow().borrow()["web"].words.clone().unwrap_or_default();
+        (verbs, words)
+    }
+
+    #[tokio::test]
+    async fn only_what_a_restart_can_mend_is_restarted() {
+        let (elsewhere, late, other, gone) =
+            tokio::join!(tried(301, true), tried(0, true), tried(404, true), tried(0, false));
+        for ((verbs, words), told) in [(elsewhere, "with 301"), (late, "does not answer")] {
+            assert_eq!(verbs, ["start", "reload"]);
+            assert!(words.contains(told), "{words}");
+        }
+        for ((verbs, words), told) in [(other, "another configuration"), (gone, "does not listen")] {
+            assert_eq!(verbs, ["start", "reload", "restart"]);
+            assert!(words.contains(told), "{words}");
+        }
+    }
 
     #[tokio::test]
     async fn what_runs_with_another_configuration_is_reloaded_and_not_restarted() {

@@ -67,6 +67,17 @@ fn a_file_server_that_dies_after_mounting_hangs_neither_convergence_nor_health_n
     host.until("mounted again", Duration::from_secs(90), || host.step("efs").0 == "ok");
     assert_eq!(host.site("/efs/note.txt").body, "there\n");
 
+    // A stack without files leaves nothing that visitors could hang on; with them they are mounted again.
+    lab.moto.delete("files/id");
+    lab.put(&[]);
+    host.until("without files", SOON, || {
+        host.sh("mountpoint -q /var/www/html/efs || ls /etc/systemd/system").contains("lampd.service")
+            && host.step("efs").0.is_empty()
+    });
+    assert!(!host.sh("ls /etc/systemd/system").contains("efs"));
+    lab.put(&[("files/id", "fs-0123456789abcdef1")]);
+    host.until("mounted once more", SOON, || host.step("efs").0 == "ok");
+
     // The power goes while the server is dead, and it stays dead.
     host.sh("kill -STOP $(pidof bindfs); printf '#!/bin/sh\\nexec sleep 3600\\n' > /usr/sbin/mount.efs");
     host.instance.kill().unwrap();

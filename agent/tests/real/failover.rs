@@ -31,9 +31,13 @@ async fn pair() -> (Database, Database, Page) {
 }
 
 async fn back_within_a_second(page: &Page, what: &str) {
+    back_within(Duration::from_secs(1), page, what).await;
+}
+
+async fn back_within(limit: Duration, page: &Page, what: &str) {
     let took =
         page.until(what, |it| it.json()["rows"][0]["name"] == "new" && it.json()["stale"] == false).await;
-    assert!(took <= Duration::from_secs(1), "{what}: back after {took:?}\n{}", page.log());
+    assert!(took <= limit, "{what}: back after {took:?}\n{}", page.log());
     assert_eq!(page.json().await["database"]["address"], NEW.to_string());
 }
 
@@ -83,6 +87,17 @@ async fn a_server_that_comes_up_after_the_name_moved_is_used_within_a_second() {
     tokio::time::sleep(Duration::from_secs(3)).await;
     new.resume().await;
     back_within_a_second(&page, "after the standby started").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_addresses_a_dead_one_keeps_nobody_from_the_others() {
+    let (mut old, _new, page) = pair().await;
+    page.resolve_all(&[OLD, NEW]);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(page.json().await["rows"][0]["name"], "old");
+    old.kill();
+    page.until("stale", |it| it.json()["stale"] == true).await;
+    back_within(Duration::from_secs(3), &page, "at the other address").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

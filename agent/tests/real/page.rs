@@ -85,8 +85,14 @@ impl Page {
 
     /// Lets the name `db.test` lead to another address.
     pub fn resolve(&self, to: Ipv4Addr) {
+        self.resolve_all(&[to]);
+    }
+
+    /// The same for several addresses at once, in this order.
+    pub fn resolve_all(&self, to: &[Ipv4Addr]) {
+        let text: String = to.iter().map(|it| hosts(*it)).collect();
         // In place: the file is what is mounted, not its name.
-        std::fs::write(self.folder.path().join("hosts"), hosts(to)).unwrap();
+        std::fs::write(self.folder.path().join("hosts"), text).unwrap();
     }
 
     pub fn beat(&self) -> PathBuf {

@@ -1,6 +1,7 @@
 //! `lampd db` writes the lab's rows, once.
 
 use agent::commands::db::write;
+use mysql_async::prelude::Queryable;
 use shared::sample::ROWS;
 
 use super::database::Database;
@@ -33,6 +34,13 @@ async fn what_is_in_the_way_is_told_in_words_and_without_the_password() {
     database.sql("SET GLOBAL read_only = 1").await;
     let err = write(&feed, &rows(&ROWS)).await.unwrap_err().to_string();
     assert!(err.contains("write to the primary"), "{err}");
+    database.sql("SET GLOBAL read_only = 0").await;
+    let mut other = mysql_async::Conn::new(agent::page::pool::opts(&feed)).await.unwrap();
+    let got: Option<u8> = other.query_first("SELECT GET_LOCK('lamp-sample', 0)").await.unwrap();
+    assert_eq!(got, Some(1));
+    let err = write(&feed, &rows(&ROWS)).await.unwrap_err().to_string();
+    assert!(err.contains("another `lampd db`"), "{err}");
+    other.disconnect().await.unwrap();
     feed.password = "s3cret".to_owned();
     let err = write(&feed, &rows(&ROWS)).await.unwrap_err().to_string();
     assert!(err.contains("refuses the account") && !err.contains("s3cret"), "{err}");
