@@ -49,6 +49,7 @@ pub struct Pass<'a> {
 #[derive(Default)]
 pub struct Memory {
     pub packages: Mutex<Option<steps::packages::Seen>>,
+    pub more_packages: Mutex<Option<steps::packages::Seen>>,
     /// Installed versions, for the report.
     pub versions: Mutex<BTreeMap<String, String>>,
     /// For how many looks in a row the file server has been silent.
@@ -59,6 +60,7 @@ pub struct Memory {
 /// each other runs together, and the packages come before the configuration is known.
 pub async fn converge(pass: &Pass<'_>) -> bool {
     packages(pass).await;
+    more_packages(pass).await;
     tokio::join!(dbinfo(pass), web(pass), extras(pass));
     let fit = fit(&pass.log.0.borrow());
     announce(pass, fit).await;
@@ -73,6 +75,18 @@ pub async fn packages(pass: &Pass<'_>) -> bool {
     let Memory { packages, versions, .. } = pass.memory;
     let step = steps::packages::Packages::new(pass.os, pass.config, packages, versions);
     run(pass.host, pass.log, &step).await
+}
+
+/// What only some stacks ask for. Never at the same time as the others: package managers take turns.
+pub async fn more_packages(pass: &Pass<'_>) -> bool {
+    let Memory { more_packages, versions, .. } = pass.memory;
+    match steps::packages::More::new(pass.os, pass.config, more_packages, versions) {
+        Some(step) => run(pass.host, pass.log, &step).await,
+        None => {
+            pass.log.drop::<steps::packages::More<'_>>();
+            true
+        }
+    }
 }
 
 /// Apache and PHP with all that they need but the database's address.

@@ -224,7 +224,7 @@ impl Agent {
             let fine = converge::packages(&pass).await;
             let fine = converge::web(&pass).await && fine;
             self.ended(|it| &mut it.site, config);
-            fine
+            converge::more_packages(&pass).await && fine
         });
         // Neither waits for packages or for a file server: a new password counts at once.
         let dbinfo = self.again(async |config| {

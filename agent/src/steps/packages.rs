@@ -25,8 +25,31 @@ pub struct Seen {
     want: Vec<&'static str>,
 }
 
+/// What only some stacks ask for: a mirror that is down must not take a host of a web site out of the balancer for it.
+pub struct More<'a>(Packages<'a>);
+
+impl<'a> More<'a> {
+    /// `None` where the configuration asks for nothing of the kind.
+    pub fn new(
+        os: &'static Os,
+        config: Option<&AgentConfig>,
+        seen: &'a Mutex<Option<Seen>>,
+        versions: &'a Mutex<BTreeMap<String, String>>,
+    ) -> Option<More<'a>> {
+        let config = config?;
+        let mut want = Vec::new();
+        if config.files.as_ref().is_some_and(|it| it.transport == Transport::Nfs) {
+            want.extend(os.packages.nfs);
+        }
+        if config.local_database {
+            want.extend(os.local_database.packages);
+        }
+        (!want.is_empty()).then_some(More(Packages { os, want, seen, versions }))
+    }
+}
+
 impl<'a> Packages<'a> {
-    /// What the configuration needs; without one, what every host needs.
+    /// What every host of the stack needs.
     pub fn new(
         os: &'static Os,
         config: Option<&AgentConfig>,
@@ -34,13 +57,9 @@ impl<'a> Packages<'a> {
         versions: &'a Mutex<BTreeMap<String, String>>,
     ) -> Packages<'a> {
         let mut want = os.packages.base.to_vec();
-        match config.and_then(|it| it.files.as_ref()).map(|it| it.transport) {
-            Some(Transport::Nfs) => want.extend(os.packages.nfs),
-            // Most hosts mount with TLS: not waiting for the parameters makes one transaction instead of two.
-            Some(Transport::Tls) | None => want.extend(os.packages.efs),
-        }
-        if config.is_some_and(|it| it.local_database) {
-            want.extend(os.local_database.packages);
+        // Most hosts mount with TLS: not waiting for the parameters makes one transaction instead of two.
+        if config.and_then(|it| it.files.as_ref()).is_none_or(|it| it.transport == Transport::Tls) {
+            want.extend(os.packages.efs);
         }
         Packages { os, want, seen, versions }
     }
@@ -63,7 +82,8 @@ impl<'a> Packages<'a> {
         }
         let missing = self.want.iter().copied().filter(|it| !found.contains_key(*it)).collect();
         if let Ok(mut it) = self.versions.lock() {
-            *it = found;
+            it.retain(|name, _| !self.want.contains(&name.as_str()));
+            it.extend(found);
         }
         Ok(missing)
     }
@@ -182,6 +202,20 @@ impl Step for Packages<'_> {
     }
 }
 
+impl Step for More<'_> {
+    const NAME: &'static str = "more-packages";
+    const TIMEOUT: Duration = Packages::TIMEOUT;
+    const REQUIRED: bool = false;
+
+    async fn check(&self, host: &Host) -> anyhow::Result<Option<String>> {
+        self.0.check(host).await
+    }
+
+    async fn apply(&self, host: &Host) -> anyhow::Result<()> {
+        self.0.apply(host).await
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,6 +280,34 @@ mod tests {
         host.write("/var/lib/dpkg/status", b"apache2", 0o644, None).unwrap();
         let missing = step.check(&host).await.unwrap().unwrap();
         assert!(missing.contains("php-fpm") && !missing.contains("apache2"), "{missing}");
+    }
+
+    #[tokio::test]
+    async fn what_only_some_stacks_want_takes_no_host_out_of_the_balancer() {
+        let (host, script) = scripted();
+        let (seen, more_seen, versions) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let os = os(&host);
+        let config = AgentConfig {
+            generation: None,
+            database: None,
+            files: None,
+            local_database: true,
+            poll_seconds: 15,
+            share_ms: 50,
+        };
+        let log = Log::default();
+        script.on(|host, line| match line.contains(" install ") && line.contains("mariadb-server") {
+            true => Output { code: 100, stderr: "E: 404 Not Found".into(), ..Output::default() },
+            false => dpkg(host, line, &mut 0),
+        });
+        assert!(run(&host, &log, &Packages::new(os, Some(&config), &seen, &versions)).await);
+        let more = More::new(os, Some(&config), &more_seen, &versions).unwrap();
+        assert!(!run(&host, &log, &more).await);
+        let reports = log.follow().borrow().clone();
+        assert_eq!(reports["more-packages"].state, crate::converge::State::Failed);
+        assert!(crate::converge::fit(&reports));
+        assert!(versions.lock().unwrap().contains_key("apache2"), "what the others have is still known");
+        assert!(More::new(os, None, &more_seen, &versions).is_none());
     }
 
     #[tokio::test]
