@@ -144,7 +144,8 @@ pub async fn extras(pass: &Pass<'_>) -> bool {
                 let mount = steps::efs::Efs { files, region: &settings.region, zone: pass.zone, silent };
                 return run(host, log, &mount).await;
             }
-            Some(None) => return gone(pass, &steps::efs::Gone).await,
+            Some(None) if !gone(pass, &steps::efs::Gone).await => return false,
+            Some(None) => log.drop::<steps::efs::Gone>(),
             None => log.waits::<steps::efs::Efs<'_>>(UNKNOWN, false),
         }
         true
@@ -153,13 +154,11 @@ pub async fn extras(pass: &Pass<'_>) -> bool {
         if config.is_some_and(|it| it.local_database) {
             return run(host, log, &steps::local_database::LocalDatabase { os }).await;
         }
-        match config {
-            Some(_) => gone(pass, &steps::local_database::Gone { os }).await,
-            None => {
-                log.drop::<steps::local_database::LocalDatabase>();
-                true
-            }
+        let fine = gone(pass, &steps::local_database::Gone { os }).await;
+        if fine {
+            log.drop::<steps::local_database::Gone>();
         }
+        fine
     };
     let (files, database) = tokio::join!(files, database);
     files && database
@@ -193,16 +192,12 @@ pub fn fit(reports: &Reports) -> bool {
     required.all(|(_, it)| it.held)
 }
 
-/// Takes away what this configuration does not have, and speaks of it only as long as something is there.
+/// Takes away what this configuration does not have; nothing is told where there is nothing.
 async fn gone<S: Step>(pass: &Pass<'_>, step: &S) -> bool {
     let Pass { host, config, log, .. } = *pass;
     // The generation is written last: without it, the parameters may only not be complete yet.
     let sure = config.is_some_and(|it| it.generation.is_some());
-    let fine = !sure || matches!(step.check(host).await, Ok(None)) || run(host, log, step).await;
-    if fine {
-        log.drop::<S>();
-    }
-    fine
+    !sure || matches!(step.check(host).await, Ok(None)) || run(host, log, step).await
 }
 
 /// Check, apply, check again: a step that does not stick is an error here, not a surprise later.

@@ -171,6 +171,10 @@ mod tests {
         assert!(!host.exists(FILE));
         let report = log.follow().borrow()["dbinfo"].clone();
         assert_eq!((report.state, report.required), (State::Waiting, false));
+        // Nobody is woken by a pass that has nothing to do.
+        let steps = log.follow();
+        assert!(crate::converge::dbinfo(&pass).await);
+        assert!(!steps.has_changed().unwrap());
     }
 
     #[tokio::test]
