@@ -169,6 +169,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_news_of_the_agent_before_stand_only_for_a_while() {
+        let (agent, _tell, _script) = agent();
+        agent.host.write(feed::FILE, b"old", 0o640, None).unwrap();
+        let told = || agent.host.read(feed::FILE).unwrap().is_some_and(|it| it != "old");
+        // Nothing is ever looked at here.
+        let publish = async { drop(timeout(OLD_NEWS + Duration::from_secs(2), agent.publish()).await) };
+        let early = async {
+            tokio::time::sleep(OLD_NEWS / 3).await;
+            told()
+        };
+        let ((), early) = tokio::join!(publish, early);
+        assert!(!early && told());
+    }
+
+    #[tokio::test]
     async fn a_generation_is_reported_when_it_was_applied_and_not_when_it_is_known() {
         let (agent, tell, _script) = agent();
         let host = agent.host.clone();
