@@ -1,6 +1,6 @@
 //! A virtual private cloud as data, and as the rules that make the router behave like it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 
@@ -228,17 +228,27 @@ impl Network {
         out
     }
 
-    /// Routing tables from a number on, one per subnet, and which one each cable uses: batches for `ip`.
-    pub(crate) fn routes(&self, cables: &Cables, first: u32, gateway: Ipv4Addr) -> (String, Vec<String>) {
+    /// Routing tables from a number on, one per subnet, and which one each cable uses: batches for `ip`. Nothing leads
+    /// to a NAT gateway whose cable is pulled: the kernel takes no route by way of that.
+    pub(crate) fn routes(
+        &self,
+        cables: &Cables,
+        pulled: &BTreeSet<Ipv4Addr>,
+        first: u32,
+        gateway: Ipv4Addr,
+    ) -> (String, Vec<String>) {
         let mut routes = String::new();
         let mut rules = Vec::new();
         for (number, subnet) in (first..).zip(&self.subnets) {
             let target = match &subnet.way_out {
                 WayOut::Nowhere => None,
                 WayOut::InternetGateway => Some(format!("via {gateway} dev gateway")),
-                WayOut::NatGateway(place) => self.ports.iter().find(|it| it.place == *place).and_then(|it| {
-                    Some(format!("via {} dev {} onlink", it.address, cables.get(&it.address)?))
-                }),
+                WayOut::NatGateway(place) => {
+                    let port = self.ports.iter().find(|it| it.place == *place);
+                    port.filter(|it| !pulled.contains(&it.address)).and_then(|it| {
+                        Some(format!("via {} dev {} onlink", it.address, cables.get(&it.address)?))
+                    })
+                }
             };
             let kind = if target.is_some() { "" } else { "blackhole " };
             let _ =
