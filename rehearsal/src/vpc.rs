@@ -79,7 +79,8 @@ pub enum Peer {
 /// One network interface: an instance's or a place's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Port {
-    /// The place's name, or what comes before its number: `db` is where `db-1` and `db-2` are, by their addresses.
+    /// The place's name, or what comes before its number: `db.lab` is where `db.lab-1` and `db.lab-2` are, by their
+    /// addresses.
     pub place: String,
     pub address: Ipv4Addr,
     pub subnet: String,
