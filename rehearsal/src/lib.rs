@@ -41,7 +41,7 @@ pub use balancer::{Balancer, BalancerSpec, Check, Health, Listener, PathRule, Ta
 pub use builder::Builder;
 pub use cloud::{Cloud, ControlPlane, Fault, FaultKind, Options, Status};
 pub use command::{Output, Running};
-pub use database::{Database, DatabaseEvent, DatabaseSpec};
+pub use database::{Around, Database, DatabaseEvent, DatabaseSpec};
 pub use doctor::{Finding, doctor};
 pub use edge::Viewer;
 pub use files::FileSystem;

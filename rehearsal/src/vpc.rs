@@ -1,6 +1,6 @@
 //! A virtual private cloud as data, and as the rules that make the router behave like it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 
@@ -79,7 +79,8 @@ pub enum Peer {
 /// One network interface: an instance's or a place's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Port {
-    /// The place's name, or what comes before its number: `db` is where `db-1` and `db-2` are, by their addresses.
+    /// The place's name, or what comes before its number: `db.lab` is where `db.lab-1` and `db.lab-2` are, by their
+    /// addresses.
     pub place: String,
     pub address: Ipv4Addr,
     pub subnet: String,
@@ -228,17 +229,27 @@ impl Network {
         out
     }
 
-    /// Routing tables from a number on, one per subnet, and which one each cable uses: batches for `ip`.
-    pub(crate) fn routes(&self, cables: &Cables, first: u32, gateway: Ipv4Addr) -> (String, Vec<String>) {
+    /// Routing tables from a number on, one per subnet, and which one each cable uses: batches for `ip`. Nothing leads
+    /// to a NAT gateway whose cable is pulled: the kernel takes no route by way of that.
+    pub(crate) fn routes(
+        &self,
+        cables: &Cables,
+        pulled: &BTreeSet<Ipv4Addr>,
+        first: u32,
+        gateway: Ipv4Addr,
+    ) -> (String, Vec<String>) {
         let mut routes = String::new();
         let mut rules = Vec::new();
         for (number, subnet) in (first..).zip(&self.subnets) {
             let target = match &subnet.way_out {
                 WayOut::Nowhere => None,
                 WayOut::InternetGateway => Some(format!("via {gateway} dev gateway")),
-                WayOut::NatGateway(place) => self.ports.iter().find(|it| it.place == *place).and_then(|it| {
-                    Some(format!("via {} dev {} onlink", it.address, cables.get(&it.address)?))
-                }),
+                WayOut::NatGateway(place) => {
+                    let port = self.ports.iter().find(|it| it.place == *place);
+                    port.filter(|it| !pulled.contains(&it.address)).and_then(|it| {
+                        Some(format!("via {} dev {} onlink", it.address, cables.get(&it.address)?))
+                    })
+                }
             };
             let kind = if target.is_some() { "" } else { "blackhole " };
             let _ =

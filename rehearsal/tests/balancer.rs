@@ -146,6 +146,35 @@ fn a_start_of_which_half_failed_can_be_repeated() {
     balancer.terminate().unwrap();
 }
 
+#[test]
+fn a_node_that_is_unwell_or_dead_keeps_nothing_from_the_other() {
+    let region = Region::start().unwrap();
+    let balancer = region.balancer(spec(&[])).unwrap();
+    let nodes = balancer.nodes();
+    let ways = [0, 1].map(|it| {
+        let address = SocketAddrV4::new(nodes[it].address(), 80);
+        region.forward(Place::Internet, address).unwrap()
+    });
+    let mut want = spec(&[]);
+    want.listeners.push(Listener { port: 81, default: "hosts".into(), rules: vec![] });
+    let listens = |it: usize| nodes[it].sh("ss -Hltn sport = :81").is_ok_and(|it| !it.is_empty());
+    nodes[0].sh("systemctl stop haproxy").unwrap();
+    assert!(balancer.change(want.clone()).is_err());
+    assert!(listens(1) && !listens(0));
+
+    // Once it is well it gets what it missed, and the other has nothing to do.
+    nodes[0].kill().unwrap();
+    let configured = || nodes[1].sh("stat -c %Y%Z /etc/haproxy/haproxy.cfg").unwrap();
+    let before = configured();
+    balancer.change(want).unwrap();
+    assert_eq!(configured(), before);
+    balancer.revive(|_| false).unwrap();
+    assert_eq!(nodes[0].phase().unwrap(), rehearsal::Phase::Crashed);
+    balancer.revive(|it| it == NODE).unwrap();
+    assert!(listens(0) && listens(1));
+    assert_eq!(ways.map(|it| get(&it, "/").0), [503, 503]);
+}
+
 /// A moment to wait before asking again.
 fn pause() -> bool {
     thread::sleep(Duration::from_millis(100));

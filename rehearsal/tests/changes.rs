@@ -183,22 +183,22 @@ fn a_database_takes_another_password_other_settings_and_a_standby_and_gets_up_ag
         available("changes-db").await;
         let modify =
             || aws.rds.modify_db_instance().db_instance_identifier("changes-db").apply_immediately(true);
-        assert!(login("changes-db-1", database.primary(), &["-padministrator"]));
+        assert!(login("db.changes-db-1", database.primary(), &["-padministrator"]));
         modify().master_user_password("another one").send().await.unwrap();
-        until("the password is another", || login("changes-db-1", database.primary(), &["-panother one"]));
-        assert!(!login("changes-db-1", database.primary(), &["-padministrator"]));
+        until("the password is another", || login("db.changes-db-1", database.primary(), &["-panother one"]));
+        assert!(!login("db.changes-db-1", database.primary(), &["-padministrator"]));
 
         set("max_connections", "41").await;
         set("require_secure_transport", "1").await;
         let limit = || database.sql("select @@max_connections").is_ok_and(|it| it.trim() == "41");
         until("the settings are others", limit);
-        assert!(!login("changes-db-1", database.primary(), &["-panother one", "--skip-ssl"]));
+        assert!(!login("db.changes-db-1", database.primary(), &["-panother one", "--skip-ssl"]));
 
         // Its power is cut, and there is nobody to take over.
         database.sql("create table lab.T (N int); insert into lab.T values (1)").unwrap();
         database.kill_primary().unwrap();
         until("it is back", || database.sql("insert into lab.T values (2)").is_ok());
-        assert!(limit() && login("changes-db-1", database.primary(), &["-panother one"]));
+        assert!(limit() && login("db.changes-db-1", database.primary(), &["-panother one"]));
 
         // A copy listens at the same port, and is rebooted.
         available("changes-db").await;
@@ -265,8 +265,8 @@ fn a_balancer_moves_to_other_subnets() {
         let ask =
             "at=$(hostname -I | tr -d ' '); curl -s http://$at/ | grep -q 503 && echo $at | cut -d. -f3";
         let nodes = || {
-            let all =
-                ["moves-1", "moves-2"].map(|it| CLOUD.region().exec(Place::from(it), &["sh", "-c", ask]));
+            let all = ["lb.moves-1", "lb.moves-2"]
+                .map(|it| CLOUD.region().exec(Place::from(it), &["sh", "-c", ask]));
             let mut all = all.map(|it| it.map(|it| it.stdout.trim().to_owned()).unwrap_or_default());
             all.sort();
             all
@@ -276,7 +276,8 @@ fn a_balancer_moves_to_other_subnets() {
         until("it has moved", || nodes() == ["35", "37"]);
         aws.elb.delete_load_balancer().load_balancer_arn(&arn).send().await.unwrap();
         // Its nodes answer a moment before the cloud counts them as there.
-        let is_gone = || ["moves-1", "moves-2"].iter().all(|it| !CLOUD.region().dir().join(it).exists());
+        let is_gone =
+            || ["lb.moves-1", "lb.moves-2"].iter().all(|it| !CLOUD.region().dir().join(it).exists());
         until("it is gone", || is_gone() && !CLOUD.status().balancers.contains("moves"));
     });
 }

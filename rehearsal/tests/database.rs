@@ -4,10 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use rehearsal::{Authority, Database, DatabaseSpec, Image, Region};
+use rehearsal::{Around, Authority, Database, DatabaseSpec, Image, Region};
 
 const ENDPOINT: &str = "lab-vpc-rds.c0ffee.ap-northeast-2.rds.amazonaws.com";
 const REPLICA: &str = "lab-vpc-rds-rr.c0ffee.ap-northeast-2.rds.amazonaws.com";
@@ -117,6 +119,33 @@ fn an_encrypted_connection_is_demanded_and_a_reboot_keeps_the_rows() {
 }
 
 #[test]
+fn nothing_starts_where_there_is_no_power() {
+    let region = Region::start().unwrap();
+    let authority = Authority::new().unwrap();
+    let has_power = Arc::new(AtomicBool::new(false));
+    let (asked, want) = (Arc::clone(&has_power), spec(true));
+    let standby = want.standby;
+    let around = Around {
+        plugged_in: Box::new(|| Ok(())),
+        has_power: Box::new(move |it| Some(it) != standby || asked.load(Ordering::Relaxed)),
+    };
+    let database = region.database_with(want, &authority, around).unwrap();
+    let is_tried = || region.dir().join("db.lab-vpc-rds-2").exists() || database.standby().is_some();
+    thread::sleep(Duration::from_secs(3));
+    assert!(!is_tried(), "{:#?}", database.events());
+    has_power.store(true, Ordering::Relaxed);
+    wait_for(&database, "the standby is there", || database.standby() == standby);
+    // It dies with its zone, and comes back with it.
+    has_power.store(false, Ordering::Relaxed);
+    database.kill_standby().unwrap();
+    wait_for(&database, "it is given up", || database.standby().is_none());
+    thread::sleep(Duration::from_secs(3));
+    assert!(!region.dir().join("db.lab-vpc-rds-3").exists(), "{:#?}", database.events());
+    has_power.store(true, Ordering::Relaxed);
+    wait_for(&database, "there is another", || database.standby() == standby);
+}
+
+#[test]
 fn a_reboot_is_no_failover_and_whoever_dies_comes_back() {
     let region = Region::start().unwrap();
     let authority = Authority::new().unwrap();
@@ -157,6 +186,6 @@ fn a_reboot_is_no_failover_and_whoever_dies_comes_back() {
     database.terminate().unwrap();
     database.terminate().unwrap();
     let left = std::fs::read_dir(region.dir()).unwrap().flatten();
-    let left: Vec<_> = left.filter(|it| it.file_name().to_string_lossy().starts_with("lab-")).collect();
+    let left: Vec<_> = left.filter(|it| it.file_name().to_string_lossy().starts_with("db.")).collect();
     assert!(left.is_empty(), "{left:?}");
 }

@@ -41,6 +41,19 @@ fn commands_report_their_output_their_end_and_their_delay() {
 }
 
 #[test]
+fn whoever_starts_it_at_once_with_others_starts_it_once() {
+    let region = Region::start().unwrap();
+    let it = region.instance("web1").create().unwrap();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| it.start().unwrap());
+        }
+    });
+    it.wait_until_running().unwrap();
+    assert_eq!(it.boots().unwrap(), 1);
+}
+
+#[test]
 fn files_survive_a_reboot_a_power_cut_and_a_power_off() {
     let region = Region::start().unwrap();
     let it = region.instance("web1").file("/etc/before", "there from the start", 0o600).boot().unwrap();

@@ -199,6 +199,22 @@ fn a_changed_configuration_takes_hold_and_established_connections_stay() {
 }
 
 #[test]
+fn a_nat_gateway_without_its_cable_takes_nothing_but_the_way_out() {
+    let mut network = lab();
+    let region = built(&network);
+    let server = Ipv4Addr::new(198, 51, 100, 1);
+    region.link("nat", false).unwrap();
+    // Whatever changes meanwhile takes hold all the same.
+    network.groups[3].ingress.clear();
+    region.network(&network).unwrap();
+    assert_eq!(call(&region, "web1", Ipv4Addr::new(10, 1, 5, 21), 3306), None);
+    assert_eq!(call(&region, "web1", server, 8000), None);
+    assert_eq!(call(&region, "bastion", server, 8000), Some("203.0.113.10".to_owned()));
+    region.link("nat", true).unwrap();
+    assert_eq!(call(&region, "web1", server, 8000), Some("203.0.113.5".to_owned()));
+}
+
+#[test]
 fn nobody_speaks_in_anothers_name() {
     let mut network = lab();
     let hosts = Peer::Group("hosts".into());

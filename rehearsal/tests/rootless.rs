@@ -102,7 +102,7 @@ fn everything_works() {
     };
     let greeting = first_line("web1", database.primary(), 3306);
     assert!(greeting.as_deref().is_some_and(|it| it.contains("MariaDB")), "{greeting:?}");
-    assert_eq!(first_line("alb-1", database.primary(), 3306), None);
+    assert_eq!(first_line("lb.alb-1", database.primary(), 3306), None);
     let page =
         region.exec(Place::Internet, &["curl", "-sf", "--max-time", "20", "http://203.0.113.40/"]).unwrap();
     assert_eq!(page.stdout, "served", "{page:?}");
@@ -156,8 +156,8 @@ fn network(web: Ipv4Addr, node: Ipv4Addr, database: Ipv4Addr) -> Network {
         ingress: vec![Rule { protocol: Protocol::Tcp(port, port), peer }],
         egress: vec![Rule { protocol: Protocol::Any, peer: Peer::Addresses("0.0.0.0/0".into()) }],
     };
-    let mut databases = group("db", 3306, Peer::Group("web".into()));
-    databases.ingress.push(Rule { protocol: Protocol::Any, peer: Peer::Group("db".into()) });
+    let mut databases = group("db.db", 3306, Peer::Group("web".into()));
+    databases.ingress.push(Rule { protocol: Protocol::Any, peer: Peer::Group("db.db".into()) });
     Network {
         vpcs: vec![],
         subnets: vec![
@@ -166,16 +166,16 @@ fn network(web: Ipv4Addr, node: Ipv4Addr, database: Ipv4Addr) -> Network {
             Subnet::new("data", "10.1.4.0/22", WayOut::Nowhere),
         ],
         groups: vec![
-            group("alb", 80, Peer::Addresses("0.0.0.0/0".into())),
-            group("web", 80, Peer::Group("alb".into())),
+            group("lb.alb", 80, Peer::Addresses("0.0.0.0/0".into())),
+            group("web", 80, Peer::Group("lb.alb".into())),
             databases,
         ],
         ports: vec![
-            port("alb", node, "public", Some(Ipv4Addr::new(203, 0, 113, 40))),
+            port("lb.alb", node, "public", Some(Ipv4Addr::new(203, 0, 113, 40))),
             port("web", web, "private", None),
             port("web", SECOND, "private", None),
-            port("db", database, "data", None),
-            port("db", STANDBY, "data", None),
+            port("db.db", database, "data", None),
+            port("db.db", STANDBY, "data", None),
         ],
     }
 }

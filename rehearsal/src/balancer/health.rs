@@ -19,8 +19,45 @@ pub struct Health {
     pub description: Option<String>,
 }
 
+/// How each server, such as `group/name`, was when its checks had last come to an end.
+pub(super) type Past = BTreeMap<String, Health>;
+
 /// The servers of one backend in the output of `show stat`.
-pub(super) fn read(csv: &str, backend: &str) -> BTreeMap<String, Health> {
+pub(super) fn read(csv: &str, backend: &str, past: &mut Past) -> BTreeMap<String, Health> {
+    let seen = statistics(csv, backend);
+    let remember = |(name, it): (String, Health)| {
+        let it = since(past, &format!("{backend}/{name}"), it);
+        (name, it)
+    };
+    seen.into_iter().map(remember).collect()
+}
+
+/// Only a target whose first checks are under way is initial; another is unhealthy until it is well again.
+fn since(past: &mut Past, server: &str, now: Health) -> Health {
+    match (now.state, past.get(server)) {
+        (TargetState::Initial, Some(it)) if it.state == TargetState::Unhealthy => it.clone(),
+        (TargetState::Initial, Some(_)) => failed(),
+        (TargetState::Initial, None) => now,
+        (TargetState::Draining, _) => {
+            past.remove(server);
+            now
+        }
+        (TargetState::Healthy | TargetState::Unhealthy, _) => {
+            past.insert(server.to_owned(), now.clone());
+            now
+        }
+    }
+}
+
+fn failed() -> Health {
+    Health {
+        state: TargetState::Unhealthy,
+        reason: Some("Target.FailedHealthChecks"),
+        description: Some("Health checks failed".to_owned()),
+    }
+}
+
+fn statistics(csv: &str, backend: &str) -> BTreeMap<String, Health> {
     let mut lines = csv.lines();
     let header: Vec<&str> = lines.next().unwrap_or_default().trim_start_matches("# ").split(',').collect();
     let rows = lines.filter_map(|line| {
@@ -62,10 +99,7 @@ fn judge(row: &BTreeMap<&str, &str>) -> Health {
             let words = "Request timed out".to_owned();
             health(TargetState::Unhealthy, Some("Target.Timeout"), Some(words))
         }
-        _ => {
-            let words = "Health checks failed".to_owned();
-            health(TargetState::Unhealthy, Some("Target.FailedHealthChecks"), Some(words))
-        }
+        _ => failed(),
     }
 }
 
@@ -89,7 +123,7 @@ other,web1,DOWN,L4CON,
 
     #[test]
     fn every_state_has_elbs_reason() {
-        let seen = read(STAT, "tg");
+        let seen = read(STAT, "tg", &mut Past::new());
         let short: Vec<_> = seen.values().map(|it| (it.state, it.reason.unwrap_or("-"))).collect();
         assert_eq!(
             short,
@@ -104,5 +138,24 @@ other,web1,DOWN,L4CON,
             ]
         );
         assert!(seen["web3"].description.as_ref().is_some_and(|it| it.contains("[503]")));
+    }
+
+    #[test]
+    fn who_was_unwell_stays_so_until_it_is_well_again() {
+        let mut past = Past::new();
+        let mut see = |cells: &str| {
+            let csv = format!("# pxname,svname,status,check_status,check_code\ntg,web1,{cells}\n");
+            let seen = read(&csv, "tg", &mut past)["web1"].clone();
+            (seen.state, seen.reason.unwrap_or("-"))
+        };
+        let initial = (TargetState::Initial, "Elb.InitialHealthChecking");
+        assert_eq!(see("DOWN 1/2,L7OK,200"), initial);
+        assert_eq!(see("DOWN,L4TOUT,"), (TargetState::Unhealthy, "Target.Timeout"));
+        assert_eq!(see("DOWN 1/2,L7OK,200"), (TargetState::Unhealthy, "Target.Timeout"));
+        assert_eq!(see("UP,L7OK,200"), (TargetState::Healthy, "-"));
+        // It was down between two looks.
+        assert_eq!(see("DOWN 1/2,L7OK,200"), (TargetState::Unhealthy, "Target.FailedHealthChecks"));
+        assert_eq!(see("DRAIN,L7OK,200").0, TargetState::Draining);
+        assert_eq!(see("DOWN 1/2,L7OK,200"), initial);
     }
 }

@@ -13,6 +13,9 @@ use crate::region::Region;
 pub use health::{Health, TargetState};
 use node::Node;
 
+/// What the names of its nodes begin with.
+pub(crate) const PLACE: &str = "lb.";
+
 /// What a load balancer shall do.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct BalancerSpec {
@@ -74,6 +77,7 @@ pub struct Balancer(Arc<Inner>);
 
 struct Inner {
     nodes: Vec<Node>,
+    /// What it shall do; each node knows what it does by now.
     spec: Mutex<BalancerSpec>,
     /// Its end has begun.
     is_over: AtomicBool,
@@ -88,8 +92,7 @@ impl Region {
         let started: Vec<anyhow::Result<Node>> = std::thread::scope(|scope| {
             let boot = |(number, address): (usize, &Ipv4Addr)| {
                 let (spec, address) = (&spec, *address);
-                scope
-                    .spawn(move || Node::start(self, &format!("{}-{}", spec.name, number + 1), address, spec))
+                scope.spawn(move || Node::start(self, &node_name(spec, number + 1), address, spec))
             };
             let all: Vec<_> = spec.addresses.iter().enumerate().map(boot).collect();
             let lost = || Err(anyhow::anyhow!("a thread that starts a node broke"));
@@ -100,12 +103,17 @@ impl Region {
         if let Some(Err(err)) = failed.into_iter().next() {
             // Names and addresses must be free for the next attempt.
             for number in 1..=spec.addresses.len() {
-                self.clear(&format!("{}-{number}", spec.name))?;
+                self.clear(&node_name(&spec, number))?;
             }
             return Err(err);
         }
         Ok(Balancer(Arc::new(Inner { nodes, spec: Mutex::new(spec), is_over: AtomicBool::new(false) })))
     }
+}
+
+/// Nothing else may have it: a database may be called the same.
+fn node_name(spec: &BalancerSpec, number: usize) -> String {
+    format!("{PLACE}{}-{number}", spec.name)
 }
 
 impl Balancer {
@@ -114,25 +122,30 @@ impl Balancer {
     /// # Errors
     /// If a node does not take the change.
     pub fn change(&self, want: BalancerSpec) -> anyhow::Result<()> {
-        let mut have = self.0.spec.lock().unwrap_or_else(PoisonError::into_inner);
-        // Who has no power learns it when that comes back.
-        for node in self.0.nodes.iter().filter(|it| it.is_up()) {
-            node.change(&have, &want)?;
-        }
-        *have = want;
-        Ok(())
+        self.0.spec.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&want);
+        // Who has no power learns it when that comes back; who does not take it keeps nobody else from it.
+        let up = self.0.nodes.iter().filter(|it| it.is_up());
+        up.map(|it| it.change(&want)).fold(Ok(()), anyhow::Result::and)
     }
 
-    /// Starts the nodes that lost their power.
+    /// Whether every node does what it shall, but for those that have no power and get none.
+    pub(crate) fn is_settled(&self, has_power: impl Fn(Ipv4Addr) -> bool) -> bool {
+        let want = self.spec();
+        let dead = |it: &Node| !it.is_up() && !has_power(it.machine().address());
+        self.0.nodes.iter().all(|it| dead(it) || it.is_up() && it.does(&want))
+    }
+
+    /// Starts the nodes that are dead, where there is power.
     ///
     /// # Errors
     /// If one does not start.
-    pub(crate) fn revive(&self) -> anyhow::Result<()> {
-        let spec = self.0.spec.lock().unwrap_or_else(PoisonError::into_inner);
-        self.0.nodes.iter().filter(|it| !it.is_up()).try_for_each(|it| it.revive(&spec))
+    pub fn revive(&self, has_power: impl Fn(Ipv4Addr) -> bool) -> anyhow::Result<()> {
+        let want = self.spec();
+        let dead = self.0.nodes.iter().filter(|it| !it.is_up() && has_power(it.machine().address()));
+        dead.map(|it| it.revive(&want)).fold(Ok(()), anyhow::Result::and)
     }
 
-    /// What it does now.
+    /// What it shall do now.
     pub fn spec(&self) -> BalancerSpec {
         self.0.spec.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

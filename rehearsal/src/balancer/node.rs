@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use super::health::{self, Health};
+use super::health::{self, Health, Past};
 use super::{BalancerSpec, Listener, TargetGroup};
 use crate::image::Image;
 use crate::instance::Instance;
@@ -33,6 +33,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Node {
     machine: Instance,
     generation: Arc<AtomicU16>,
+    /// What it does; nobody knows after a start that failed.
+    applied: Arc<Mutex<Option<BalancerSpec>>>,
+    /// Held by whoever changes or starts it.
+    turn: Arc<Mutex<()>>,
+    past: Arc<Mutex<Past>>,
 }
 
 impl Node {
@@ -51,8 +56,14 @@ impl Node {
             .address(address)
             .file(CONFIG, configuration(&bare, address, 0), 0o644)
             .boot()?;
-        let node = Node { machine, generation: Arc::default() };
-        node.change(&bare, spec)?;
+        let node = Node {
+            machine,
+            generation: Arc::default(),
+            applied: Arc::new(Mutex::new(Some(bare))),
+            turn: Arc::default(),
+            past: Arc::default(),
+        };
+        node.change(spec)?;
         Ok(node)
     }
 
@@ -66,12 +77,38 @@ impl Node {
 
     /// Starts one that lost its power, with what the balancer does by now.
     pub(super) fn revive(&self, spec: &BalancerSpec) -> anyhow::Result<()> {
+        let _turn = locked(&self.turn);
+        if self.is_up() {
+            return Ok(());
+        }
+        *locked(&self.applied) = None;
+        locked(&self.past).clear();
         self.machine.start()?;
         self.machine.wait_until_running()?;
-        self.reload(spec)
+        self.reload(spec)?;
+        *locked(&self.applied) = Some(spec.clone());
+        Ok(())
     }
 
-    pub(super) fn change(&self, have: &BalancerSpec, want: &BalancerSpec) -> anyhow::Result<()> {
+    /// Whether it does what it shall.
+    pub(super) fn does(&self, want: &BalancerSpec) -> bool {
+        locked(&self.applied).as_ref() == Some(want)
+    }
+
+    /// Makes it do what it shall, unless it does.
+    pub(super) fn change(&self, want: &BalancerSpec) -> anyhow::Result<()> {
+        let _turn = locked(&self.turn);
+        let have = locked(&self.applied).clone();
+        match have {
+            Some(have) if have == *want => return Ok(()),
+            Some(have) => self.change_from(&have, want)?,
+            None => self.reload(want)?,
+        }
+        *locked(&self.applied) = Some(want.clone());
+        Ok(())
+    }
+
+    fn change_from(&self, have: &BalancerSpec, want: &BalancerSpec) -> anyhow::Result<()> {
         let address = self.machine.address();
         let bare = |it: &BalancerSpec| configuration(&without_targets(it), address, 0);
         if bare(have) != bare(want) {
@@ -120,6 +157,7 @@ impl Node {
 
     fn register(&self, group: &TargetGroup, name: &str, address: Ipv4Addr) -> anyhow::Result<()> {
         let server = format!("{}/{name}", group.name);
+        locked(&self.past).remove(&server);
         // One that was on its way out may come back.
         let _ = self.say(&[format!("set server {server} state maint"), format!("del server {server}")]);
         let said = self.say(&[
@@ -184,7 +222,7 @@ impl Node {
     }
 
     pub(super) fn health(&self, group: &str) -> anyhow::Result<BTreeMap<String, Health>> {
-        Ok(health::read(&self.stat()?, group))
+        Ok(health::read(&self.stat()?, group, &mut locked(&self.past)))
     }
 
     /// Gives HAProxy orders, one after the other.
@@ -198,6 +236,10 @@ impl Node {
         line.read_to_string(&mut said).with_context(|| format!("listening to {name}"))?;
         Ok(said)
     }
+}
+
+fn locked<T>(it: &Mutex<T>) -> MutexGuard<'_, T> {
+    it.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn without_targets(spec: &BalancerSpec) -> BalancerSpec {

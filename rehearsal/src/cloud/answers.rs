@@ -66,7 +66,14 @@ fn targets(text: String, call: &Call, known: &Known) -> String {
             let Some(id) = it.child("Target").and_then(|it| it.text("Id")).map(str::to_owned) else {
                 continue;
             };
-            let state = match (port, health.and_then(|it| it.get(&id))) {
+            let seen = health.and_then(|it| it.get(&id));
+            // Asked about by its name, it is listed all the same; while it drains, moto has forgotten it already.
+            let is_registered = it.all("Reason") != ["Target.NotRegistered"];
+            if !is_registered && seen.is_none_or(|it| it.state != TargetState::Draining) {
+                told.insert(id);
+                continue;
+            }
+            let state = match (port, seen) {
                 (None, _) => unused(
                     "Target.NotInUse",
                     "Target group is not configured to receive traffic from the load balancer",
@@ -168,5 +175,32 @@ mod tests {
         let said = Element::parse(&targets(text, &call, &known)).unwrap();
         assert_eq!(said.all("Id"), ["i-1", "i-2", "i-3", "i-4"]);
         assert_eq!(said.all("State"), ["unhealthy", "initial", "unused", "draining"]);
+    }
+
+    #[test]
+    fn who_is_not_registered_is_unused_or_draining() {
+        let one = |id: &str| {
+            format!(
+                "<member><Target><Id>{id}</Id><Port>80</Port></Target><TargetHealth><State>unused</State>\
+                 <Reason>Target.NotRegistered</Reason></TargetHealth></member>"
+            )
+        };
+        let text = format!(
+            "<r><TargetHealthDescriptions>{}</TargetHealthDescriptions></r>",
+            one("i-1") + &one("i-2")
+        );
+        let parameters = BTreeMap::from([("TargetGroupArn".to_owned(), "arn:targetgroup/tg/1".to_owned())]);
+        let call = Call { parameters, ..Call::default() };
+        let mut known = Known::default();
+        known.listened.insert("tg".to_owned(), 80);
+        let leaves = Health {
+            state: TargetState::Draining,
+            reason: Some("Target.DeregistrationInProgress"),
+            description: None,
+        };
+        known.health.insert("tg".to_owned(), BTreeMap::from([("i-2".to_owned(), leaves)]));
+        let said = Element::parse(&targets(text, &call, &known)).unwrap();
+        assert_eq!(said.all("State"), ["unused", "draining"]);
+        assert_eq!(said.all("Reason"), ["Target.NotRegistered", "Target.DeregistrationInProgress"]);
     }
 }

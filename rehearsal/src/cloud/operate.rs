@@ -129,7 +129,7 @@ impl Cloud {
             (None, Some(spec)) => spec
                 .addresses
                 .iter()
-                .map(|it| self.public_address(what, *it))
+                .map(|it| self.public_address(&format!("{}{what}", crate::balancer::PLACE), *it))
                 .collect::<anyhow::Result<_>>()?,
             (None, None) => return Ok(None),
         };

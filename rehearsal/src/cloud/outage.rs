@@ -51,11 +51,6 @@ impl Cloud {
                 _ => Ok(()),
             });
         }
-        let balancers: Vec<_> =
-            self.sync.running().balancers.iter().map(|(name, it)| (name.clone(), it.clone())).collect();
-        for (name, balancer) in balancers {
-            self.sync.work(&format!("mend/{name}"), move |_| balancer.revive());
-        }
         Ok(())
     }
 }
@@ -71,8 +66,8 @@ pub(super) fn keep_down(sync: &Arc<Sync>, picture: &Picture) -> anyhow::Result<(
             machine.kill()?;
             let mut known = sync.shared.lock();
             let outage = known.outages.get_mut(&zone);
-            // A balancer starts its nodes itself, which have to learn what they missed.
-            if let (Some(it), false) = (outage, is_node(picture, &machine)) {
+            // Databases and balancers start their machines themselves, which have to learn what they missed.
+            if let (Some(it), true) = (outage, picture.machines.contains_key(machine.name())) {
                 it.killed.insert(machine.name().to_owned(), machine);
             }
         }
@@ -105,9 +100,4 @@ fn machines(sync: &Sync, picture: &Picture) -> Vec<(String, Instance)> {
         it.nodes().into_iter().zip(subnets).filter_map(|(it, subnet)| Some((zone(subnet)?, it)))
     });
     hosts.chain(servers).chain(nodes).collect()
-}
-
-fn is_node(picture: &Picture, machine: &Instance) -> bool {
-    let of = machine.name().rsplit_once('-').map(|it| it.0);
-    of.is_some_and(|it| picture.balancers.contains_key(it))
 }

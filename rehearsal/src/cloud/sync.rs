@@ -160,6 +160,12 @@ impl Sync {
         running.databases.iter().filter_map(|(name, it)| Some((name.clone(), both(it)?))).collect()
     }
 
+    /// Whether a database's machine can be started at this address.
+    pub(super) fn has_power(&self, address: Ipv4Addr) -> bool {
+        let zone = self.running().zones.get(&address).cloned();
+        zone.is_none_or(|it| !self.shared.lock().outages.contains_key(&it))
+    }
+
     /// The public address that the router gives a place's private one.
     pub(super) fn public_of(&self, place: &str, private: Ipv4Addr) -> Option<Ipv4Addr> {
         let network = self.network.lock().unwrap_or_else(PoisonError::into_inner);

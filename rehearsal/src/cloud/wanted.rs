@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use super::book::Book;
 use super::picture::{Picture, SubnetPlan};
 use crate::vpc::{Group, Network, Peer, Port, Protocol, Rule, Subnet};
+use crate::{balancer, database};
 
 /// Databases copy from each other on a network of their own at AWS, whatever their security groups say.
 const REPLICATION: &str = "internal:replication";
@@ -95,13 +96,14 @@ pub(super) fn network(picture: &Picture, addresses: &Addresses) -> Network {
         let own = addresses.databases.get(name).into_iter().flatten();
         let all: Vec<String> = it.groups.iter().cloned().chain([REPLICATION.to_owned()]).collect();
         for (address, subnet) in own.zip(&it.subnets) {
-            port(name, *address, subnet, &all, None, false);
+            port(&format!("{}{name}", database::PLACE), *address, subnet, &all, None, false);
         }
     }
     for (name, it) in &picture.balancers {
         let own = addresses.balancers.get(name).into_iter().flatten();
         for ((address, public), subnet) in own.zip(&it.subnets) {
-            port(name, *address, subnet, &it.security_groups, Some(*public), false);
+            let place = format!("{}{name}", balancer::PLACE);
+            port(&place, *address, subnet, &it.security_groups, Some(*public), false);
         }
     }
     let subnets = picture.subnets.iter().map(|(id, it)| Subnet {

@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use crate::authority::{Authority, Certificate};
 use crate::instance::Instance;
 use crate::region::Region;
+pub(crate) use server::PLACE;
 use server::Server;
 
 /// What a database shall be.
@@ -76,10 +77,16 @@ struct Inner {
     turn: Mutex<()>,
     /// Shared with replicas that were promoted.
     next_id: Arc<AtomicU32>,
-    plugged_in: Arc<PluggedIn>,
+    around: Arc<Around>,
 }
 
-type PluggedIn = dyn Fn() -> anyhow::Result<()> + Send + Sync;
+/// What a database needs of whoever runs it.
+pub struct Around {
+    /// Whenever a machine of it has been plugged in.
+    pub plugged_in: Box<dyn Fn() -> anyhow::Result<()> + Send + Sync>,
+    /// Whether a machine at this address can be started.
+    pub has_power: Box<dyn Fn(Ipv4Addr) -> bool + Send + Sync>,
+}
 
 struct State {
     primary: Server,
@@ -127,15 +134,19 @@ impl Region {
     /// # Errors
     /// If a machine of it does not start.
     pub fn database(&self, spec: DatabaseSpec, authority: &Authority) -> anyhow::Result<Database> {
-        self.database_with(spec, authority, || Ok(()))
+        let around = Around { plugged_in: Box::new(|| Ok(())), has_power: Box::new(|_| true) };
+        self.database_with(spec, authority, around)
     }
 
-    /// The same, with something to be done whenever a machine of it has been plugged in.
-    pub(crate) fn database_with(
+    /// The same, where more than the region is around it.
+    ///
+    /// # Errors
+    /// If a machine of it does not start.
+    pub fn database_with(
         &self,
         spec: DatabaseSpec,
         authority: &Authority,
-        plugged_in: impl Fn() -> anyhow::Result<()> + Send + Sync + 'static,
+        around: Around,
     ) -> anyhow::Result<Database> {
         let certificate = authority.sign(&[&spec.endpoint, &format!("{}.replicas.internal", spec.name)])?;
         let primary = Server::create(self, &spec, &certificate, 1, spec.primary)?;
@@ -146,7 +157,7 @@ impl Region {
             certificate,
             turn: Mutex::default(),
             next_id: Arc::new(AtomicU32::new(2)),
-            plugged_in: Arc::new(plugged_in),
+            around: Arc::new(around),
         }));
         match it.establish() {
             Ok(()) => {
@@ -168,10 +179,12 @@ impl Database {
         let primary = self.state().primary.clone();
         primary.boot()?;
         primary.found(spec)?;
-        (self.0.plugged_in)()?;
+        (self.0.around.plugged_in)()?;
         self.0.region.name(&spec.endpoint, &[spec.primary])?;
         self.note("the primary is available");
-        spec.standby.map_or(Ok(()), |it| self.seed_standby(it))
+        // Where there is no power, the standby follows when there is.
+        let standby = spec.standby.filter(|it| (self.0.around.has_power)(*it));
+        standby.map_or(Ok(()), |it| self.seed_standby(it))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -208,11 +221,11 @@ impl Database {
         self.state().standby.as_ref().map(Server::address)
     }
 
-    /// The machines of the primary, the standby and the replicas.
+    /// The machines of the primary, the standby and the replicas, and those that become one.
     pub(crate) fn machines(&self) -> Vec<Instance> {
         let state = self.state();
         let all = [&state.primary].into_iter().chain(&state.standby).chain(state.replicas.values());
-        all.map(|it| it.machine().clone()).collect()
+        all.chain(&state.growing).map(|it| it.machine().clone()).collect()
     }
 
     /// Runs SQL on the primary as its root; rows as tab-separated lines.

@@ -23,7 +23,8 @@ impl Database {
         let id = self.0.next_id.fetch_add(1, Ordering::Relaxed);
         let server = Server::create(&self.0.region, spec, certificate, id, address)?;
         self.state().growing.push(server.clone());
-        let ready = server.boot().and_then(|()| (self.0.plugged_in)()).and_then(|()| get_ready(&server));
+        let ready =
+            server.boot().and_then(|()| (self.0.around.plugged_in)()).and_then(|()| get_ready(&server));
         let mut state = self.state();
         state.growing.retain(|it| it.name() != server.name());
         if ready.is_ok() && !state.is_over {
@@ -74,7 +75,7 @@ impl Database {
             certificate: self.0.certificate.clone(),
             turn: Mutex::default(),
             next_id: Arc::clone(&self.0.next_id),
-            plugged_in: Arc::clone(&self.0.plugged_in),
+            around: Arc::clone(&self.0.around),
         }));
         watch::start(&own.0);
         Ok(own)

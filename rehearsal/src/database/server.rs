@@ -20,6 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Debian's start script checks tables, which would write what the primary never wrote.
 const START: &str = "[Service]\nExecStartPost=\n";
 
+/// What the names of its machines begin with: a load balancer may be called the same.
+pub(crate) const PLACE: &str = "db.";
+
 const SETTINGS: &str = "/etc/mysql/mariadb.conf.d/99-lamp.cnf";
 
 #[derive(Clone)]
@@ -40,7 +43,7 @@ impl Server {
     ) -> anyhow::Result<Server> {
         let dir = "/etc/mysql/tls";
         let pem = format!("{}{}", certificate.key, certificate.certificate);
-        let name = format!("{}-{id}", spec.name);
+        let name = format!("{PLACE}{}-{id}", spec.name);
         // An attempt that failed may have left one.
         region.clear(&name)?;
         let machine = region

@@ -60,6 +60,10 @@ impl Silent {
 }
 
 impl Database {
+    fn has_power(&self, server: &Server) -> bool {
+        (self.0.around.has_power)(server.address())
+    }
+
     /// Whose turn it is looks at every machine, and does at most one thing.
     fn round(&self, silent: &mut Silent) -> anyhow::Result<()> {
         self.clear();
@@ -78,7 +82,7 @@ impl Database {
                     .fail_over("the primary does not answer")
                     .map_err(|err| err.context("failover failed")),
                 // Nobody takes over, so it comes back itself.
-                _ if primary.is_on() || dead_for < patience => Ok(()),
+                _ if primary.is_on() || dead_for < patience || !self.has_power(&primary) => Ok(()),
                 _ => {
                     primary.revive(true)?;
                     self.note("the primary was restarted");
@@ -88,7 +92,7 @@ impl Database {
         }
         let free = pair.iter().find(|it| **it != primary.address());
         match (standby, free) {
-            (None, Some(address)) => {
+            (None, Some(address)) if (self.0.around.has_power)(*address) => {
                 return self.seed_standby(*address).map_err(|err| err.context("no new standby"));
             }
             (Some(it), Some(_)) => {
@@ -106,11 +110,11 @@ impl Database {
                 self.discard(it);
                 return Ok(());
             }
-            (None, None) => {}
+            (None, _) => {}
         }
         for (name, it) in replicas {
             let (misses, dead_for) = silent.count(&it, it.is_on());
-            if misses >= MISSES && dead_for >= patience {
+            if misses >= MISSES && dead_for >= patience && self.has_power(&it) {
                 it.revive(false)?;
                 self.note(&format!("replica {name} was restarted"));
             }

@@ -40,6 +40,8 @@ pub(super) struct Cable {
     number: u32,
     vpc: String,
     address: Ipv4Addr,
+    /// Pulled at the router's side.
+    is_down: bool,
 }
 
 impl Cable {
@@ -78,7 +80,7 @@ impl Places {
         known.next_cable += 1;
         let number = known.next_cable;
         known.routers[&vpc].within(|| network::add(name, number, address, subnet))?;
-        known.cables.insert(name.to_owned(), Cable { number, vpc, address });
+        known.cables.insert(name.to_owned(), Cable { number, vpc, address, is_down: false });
         Ok(())
     }
 
@@ -98,8 +100,11 @@ impl Places {
 
     pub(super) fn link(&self, name: &str, up: bool) -> anyhow::Result<()> {
         let mut known = self.known();
-        let Cable { number, vpc, address } = known.cable(name)?;
+        let Cable { number, vpc, address, .. } = known.cable(name)?;
         known.routers[&vpc].within(|| network::link(number, address, up))?;
+        if let Some(it) = known.cables.get_mut(name) {
+            it.is_down = !up;
+        }
         // Routes by way of this cable went with it.
         known.routers.get_mut(&vpc).map(Router::forget);
         if up && known.plan != Network::default() { known.apply() } else { Ok(()) }
@@ -159,11 +164,12 @@ impl Known {
         let mut routes = BTreeMap::new();
         for (vpc, router) in &mut self.routers {
             let part = self.plan.part(vpc);
-            let cables = self.cables.values().filter(|it| it.vpc == *vpc);
-            let cables: Cables = cables.map(|it| (it.address, network::port(it.number))).collect();
+            let own = || self.cables.values().filter(|it| it.vpc == *vpc);
+            let cables: Cables = own().map(|it| (it.address, network::port(it.number))).collect();
+            let pulled = own().filter(|it| it.is_down).map(|it| it.address).collect();
             let public = part.ports.iter().filter(|it| cables.contains_key(&it.address));
             routes.extend(public.filter_map(|it| it.public).map(|it| (it, router.route_to(it))));
-            router.apply(&part, &cables)?;
+            router.apply(&part, &cables, &pulled)?;
         }
         let gone = self.routes.iter().filter(|it| routes.get(it.0) != Some(it.1));
         let new = routes.iter().filter(|it| self.routes.get(it.0) != Some(it.1));

@@ -1,5 +1,6 @@
 //! The router of one virtual private cloud, and the internet that all of them share.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
@@ -175,8 +176,13 @@ impl Router {
         format!("{public}/32 via {} dev {} src {OPERATOR}", self.link().1, self.far_end())
     }
 
-    /// Replaces rules and routes. Connections that are established stay so.
-    pub(super) fn apply(&mut self, want: &Network, cables: &Cables) -> anyhow::Result<()> {
+    /// Replaces rules and routes. Connections that are established stay so. Whoever pulls a cable makes it forget.
+    pub(super) fn apply(
+        &mut self,
+        want: &Network,
+        cables: &Cables,
+        pulled: &BTreeSet<Ipv4Addr>,
+    ) -> anyhow::Result<()> {
         if self.applied.as_ref().is_some_and(|it| it.0 == *want && it.1 == *cables) {
             return Ok(());
         }
@@ -188,7 +194,7 @@ impl Router {
         // The new tables are filled beside the old ones; for a moment both are in force, and they agree or the first wins.
         let generation = (self.generation + 1) % 2;
         let (outside, _) = self.link();
-        let (mut batch, rules) = want.routes(cables, 1000 + 1000 * generation, outside);
+        let (mut batch, rules) = want.routes(cables, pulled, 1000 + 1000 * generation, outside);
         let line = |verb: &str, pref: u32, it: &String| format!("rule {verb} pref {pref} {it}\n");
         batch.extend(rules.iter().map(|it| line("add", PREFERENCE + generation, it)));
         batch.extend(self.rules.iter().map(|it| line("del", PREFERENCE + self.generation, it)));

@@ -33,6 +33,8 @@ pub(super) struct Instance {
     cgroups: Cgroups,
     rootless: bool,
     state: Mutex<State>,
+    /// Held from a start until it is known whether it runs: nobody boots the same disk beside it.
+    starting: Mutex<()>,
     changed: Condvar,
 }
 
@@ -64,7 +66,15 @@ impl Instance {
         mount(Some("overlay"), &dir.join("root"), Some("overlay"), MsFlags::MS_NODEV, Some(options.as_str()))
             .with_context(|| format!("mounting {}: {options}", spec.name))?;
         let state = Mutex::new(State { phase: Phase::Created, boots: 0, pid: None, cpu: Duration::ZERO });
-        Ok(Instance { spec, dir, cgroups, rootless, state, changed: Condvar::new() })
+        Ok(Instance {
+            spec,
+            dir,
+            cgroups,
+            rootless,
+            state,
+            starting: Mutex::default(),
+            changed: Condvar::new(),
+        })
     }
 
     pub(super) fn root(&self) -> PathBuf {
@@ -92,6 +102,7 @@ impl Instance {
 
     /// Starts it and returns once its systemd has begun.
     pub(super) fn start(self: &Arc<Self>) -> anyhow::Result<()> {
+        let _starting = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
         if self.state().phase == Phase::Running {
             return Ok(());
         }

@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use crate::cloud::picture::{DatabasePlan, Picture};
 use crate::cloud::sync::Sync;
 use crate::cloud::wanted::Addresses;
-use crate::database::{Database, DatabaseSpec};
+use crate::database::{Around, Database, DatabaseSpec};
 
 /// How long AWS needs to notice and to fail over.
 const FAILOVER: Duration = Duration::from_secs(60);
@@ -25,7 +25,8 @@ pub(in crate::cloud) fn databases(sync: &Arc<Sync>, picture: &Picture, addresses
             change(sync, name, plan, own, &database);
             continue;
         }
-        if is_replica {
+        // Nothing starts without power.
+        if is_replica || !sync.has_power(own[0]) {
             continue;
         }
         let (name, plan, own) = (name.clone(), plan.clone(), own.clone());
@@ -123,8 +124,12 @@ fn database(sync: &Arc<Sync>, name: &str, plan: &DatabasePlan, own: &[Ipv4Addr])
         parameters: plan.parameters.clone(),
         failover_delay: FAILOVER / sync.options.clock.max(1),
     };
-    let network = Arc::clone(sync);
-    let made = sync.region.database_with(spec, &sync.authority, move || network.apply_network())?;
+    let (network, power) = (Arc::clone(sync), Arc::clone(sync));
+    let around = Around {
+        plugged_in: Box::new(move || network.apply_network()),
+        has_power: Box::new(move |address| power.has_power(address)),
+    };
+    let made = sync.region.database_with(spec, &sync.authority, around)?;
     sync.running().databases.insert(name.to_owned(), made);
     Ok(())
 }
