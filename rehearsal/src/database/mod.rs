@@ -1,5 +1,6 @@
 //! A database as RDS runs one: a primary, a standby that never lags, replicas, and names that follow the primary.
 
+mod replicas;
 mod roles;
 mod server;
 mod watch;
@@ -237,51 +238,6 @@ impl Database {
         server.sql(sql)
     }
 
-    /// The same on a replica.
-    ///
-    /// # Errors
-    /// If there is no such replica, or the server refuses it.
-    pub fn replica_sql(&self, replica: &str, sql: &str) -> anyhow::Result<String> {
-        self.of_replica(replica)?.sql(sql)
-    }
-
-    /// Adds a replica that follows the endpoint, wherever it leads, and has a name of its own.
-    ///
-    /// # Errors
-    /// If its machine does not start or does not catch up.
-    pub fn replica(
-        &self,
-        name: &str,
-        endpoint: &str,
-        address: Ipv4Addr,
-        authority: &Authority,
-    ) -> anyhow::Result<()> {
-        let spec = DatabaseSpec { name: name.to_owned(), ..self.spec() };
-        let upstream = self.state().primary.clone();
-        let follow = |server: &Server| {
-            server.follow(&self.0.spec.endpoint, spec.port, false)?;
-            server.catch_up_with(&upstream)?;
-            self.0.region.name(endpoint, &[address])
-        };
-        let join = |state: &mut State, server| drop(state.replicas.insert(name.to_owned(), server));
-        self.grow(&spec, &authority.sign(&[endpoint])?, address, follow, join)?;
-        self.note(&format!("replica {name} is available"));
-        Ok(())
-    }
-
-    fn of_replica(&self, name: &str) -> anyhow::Result<Server> {
-        let server = self.state().replicas.get(name).cloned();
-        server.with_context(|| format!("{} has no replica {name}", self.0.spec.name))
-    }
-
-    /// Cuts a replica's power.
-    ///
-    /// # Errors
-    /// If there is no such replica.
-    pub fn kill_replica(&self, name: &str) -> anyhow::Result<()> {
-        self.of_replica(name)?.kill()
-    }
-
     /// Cuts the standby's power.
     ///
     /// # Errors
@@ -291,33 +247,10 @@ impl Database {
         server.with_context(|| format!("{} has no standby", self.0.spec.name))?.kill()
     }
 
-    /// Reboots a replica.
-    ///
-    /// # Errors
-    /// If there is no such replica.
-    pub fn reboot_replica(&self, name: &str) -> anyhow::Result<()> {
-        let _turn = self.turn();
-        self.of_replica(name)?.reboot(false)?;
-        self.note(&format!("replica {name} was rebooted"));
-        Ok(())
-    }
-
     /// What was written to a file of the primary from there on, whole lines, and how long the file is.
     pub(crate) fn log(&self, path: &str, from: u64, most: usize) -> anyhow::Result<(String, u64)> {
         let server = self.state().primary.clone();
         server.read(path, from, most)
-    }
-
-    /// Ends a replica.
-    ///
-    /// # Errors
-    /// If the region is gone.
-    pub fn remove_replica(&self, name: &str) -> anyhow::Result<()> {
-        let _turn = self.turn();
-        let server = self.state().replicas.get(name).cloned();
-        server.map_or(Ok(()), |it| it.remove())?;
-        self.state().replicas.remove(name);
-        Ok(())
     }
 
     /// Ends all its machines; their rows are gone. Can be repeated until it succeeds.
