@@ -24,7 +24,7 @@ fn group(name: &str, port: u16, targets: &[&Instance]) -> TargetGroup {
         timeout: Duration::from_millis(400),
         healthy: 2,
         unhealthy: 2,
-        codes: (200, 299),
+        codes: "200,204-299".into(),
     };
     let targets = targets.iter().map(|it| (it.name().to_owned(), it.address())).collect();
     let drain = Duration::from_secs(2);

@@ -127,7 +127,7 @@ fn balancer(node: Ipv4Addr, target: Ipv4Addr) -> BalancerSpec {
         timeout: Duration::from_secs(5),
         healthy: 2,
         unhealthy: 5,
-        codes: (200, 299),
+        codes: "200-299".into(),
     };
     let targets = BTreeMap::from([("web1".to_owned(), target)]);
     let drain = Duration::from_secs(2);

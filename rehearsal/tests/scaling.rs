@@ -361,6 +361,9 @@ async fn story(cloud: &Cloud, aws: &Aws) {
 
     let delete = aws.scaling.delete_auto_scaling_group().auto_scaling_group_name(ASG).force_delete(true);
     delete.send().await.unwrap();
+    let update = aws.scaling.update_auto_scaling_group().auto_scaling_group_name(ASG).min_size(1).max_size(1);
+    let refused = format!("{:?}", update.send().await.unwrap_err());
+    assert!(refused.contains("pending delete"), "{refused}");
     until(cloud, "the group is gone", async || {
         (aws.group().await.is_none() && cloud.status().instances.is_empty()).then_some(())
     })

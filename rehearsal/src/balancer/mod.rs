@@ -67,8 +67,8 @@ pub struct Check {
     pub timeout: Duration,
     pub healthy: u32,
     pub unhealthy: u32,
-    /// The first and the last code that is well.
-    pub codes: (u16, u16),
+    /// The codes that are well, as HAProxy and AWS write them: `200,302` or `200-299`.
+    pub codes: String,
 }
 
 /// A running load balancer.

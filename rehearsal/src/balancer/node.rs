@@ -291,14 +291,14 @@ fn listener(text: &mut String, it: &Listener, address: Ipv4Addr) {
 
 fn group(text: &mut String, it: &TargetGroup) {
     let algorithm = if it.least_outstanding { "leastconn" } else { "roundrobin" };
-    let (first, last) = it.check.codes;
     let _ = write!(
         text,
         "backend {}\n  balance {algorithm}\n  option httpchk\n  \
          http-check send meth GET uri {} hdr User-Agent ELB-HealthChecker/2.0\n  \
-         http-check expect status {first}-{last}\n  timeout check {}ms\n",
+         http-check expect status {}\n  timeout check {}ms\n",
         it.name,
         it.check.path,
+        it.check.codes,
         it.check.timeout.as_millis()
     );
     for (name, address) in &it.targets {

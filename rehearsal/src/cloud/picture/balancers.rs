@@ -140,10 +140,12 @@ async fn group(
     })
 }
 
-/// `200`, `200-299` or `200,301`, of which the last is taken as a range.
-fn codes(text: &str) -> (u16, u16) {
-    let all: Vec<u16> = text.split([',', '-']).filter_map(|it| it.trim().parse().ok()).collect();
-    (all.iter().copied().min().unwrap_or(200), all.iter().copied().max().unwrap_or(200))
+/// `200`, `200-299` or `200,302`; nothing else reaches HAProxy's configuration.
+fn codes(text: &str) -> String {
+    let code = |it: &str| it.len() == 3 && it.bytes().all(|it| it.is_ascii_digit());
+    let is_range = |it: &&str| it.split('-').count() <= 2 && it.split('-').all(code);
+    let all: Vec<&str> = text.split(',').map(str::trim).filter(is_range).collect();
+    if all.is_empty() { "200".to_owned() } else { all.join(",") }
 }
 
 #[cfg(test)]
@@ -151,9 +153,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_one_or_a_range() {
-        assert_eq!(codes("200"), (200, 200));
-        assert_eq!(codes("200-299"), (200, 299));
-        assert_eq!(codes(""), (200, 200));
+    fn codes_are_some_or_a_range() {
+        for (asked, well) in [
+            ("200", "200"),
+            ("200-299", "200-299"),
+            ("200, 302", "200,302"),
+            ("", "200"),
+            ("200\nbind :1", "200"),
+        ] {
+            assert_eq!(codes(asked), well);
+        }
     }
 }

@@ -45,7 +45,9 @@ impl Alarm {
             reason: "Unchecked: Initial alarm creation".to_owned(),
             is_told: false,
         };
-        (one("High", true, percent), one("Low", false, percent * FAR_BELOW))
+        // 4.9 and not 4.8999999999999995.
+        let low = (percent * FAR_BELOW * 100.0).round() / 100.0;
+        (one("High", true, percent), one("Low", false, low))
     }
 
     pub(super) fn periods(&self) -> usize {
@@ -119,6 +121,11 @@ mod tests {
         );
         high.judge(&samples(&[60.0, 60.0, 70.0, 50.0]));
         assert_eq!(high.state, AlarmState::Ok);
+    }
+
+    #[test]
+    fn a_threshold_is_shown_as_a_person_would_write_it() {
+        assert_eq!(Alarm::pair("asg", 7.0, || "1".into()).1.threshold.to_string(), "4.9");
     }
 
     #[test]

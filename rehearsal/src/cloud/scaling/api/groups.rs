@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::xml::Xml;
-use super::{Answer, Facts, Refusal, ask, group, invalid};
+use super::{Answer, Facts, Refusal, ask, changeable, group, invalid};
 use crate::cloud::call::Call;
 use crate::cloud::scaling::cause;
 use crate::cloud::scaling::group::{Group, Scaling, Stage, Tag};
@@ -78,7 +78,7 @@ pub(super) fn create(all: &mut Scaling, call: &Call, facts: &Facts, now: Timesta
 }
 
 pub(super) fn update(all: &mut Scaling, call: &Call, facts: &Facts, now: Timestamp) -> Answer {
-    let known = group(all, call)?;
+    let known = changeable(all, call)?;
     // Refused as a whole or done as a whole.
     let mut it = known.clone();
     set(&mut it, call, facts)?;
@@ -158,7 +158,7 @@ pub(super) fn delete(all: &mut Scaling, call: &Call, now: Timestamp) -> Answer {
 
 pub(super) fn set_desired(all: &mut Scaling, call: &Call, now: Timestamp) -> Answer {
     let clock = all.clock;
-    let it = group(all, call)?;
+    let it = changeable(all, call)?;
     let desired =
         ask::number(call, "DesiredCapacity")?.ok_or_else(|| invalid("DesiredCapacity is missing"))?;
     check_sizes(it, desired).map_err(|_| {
@@ -186,7 +186,7 @@ pub(super) fn check_cooldown(it: &Group, seconds: u32, pace: Pace, now: Timestam
 }
 
 pub(super) fn attach(all: &mut Scaling, call: &Call) -> Answer {
-    let it = group(all, call)?;
+    let it = changeable(all, call)?;
     for arn in ask::list(call, "TargetGroupARNs") {
         if !it.target_groups.contains(&arn) {
             it.target_groups.push(arn);

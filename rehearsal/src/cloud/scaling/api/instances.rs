@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::groups::of_instance;
 use super::past::activity;
 use super::xml::Xml;
-use super::{Answer, Facts, Refusal, ask, group, invalid};
+use super::{Answer, Facts, Refusal, ask, changeable, group, invalid};
 use crate::cloud::call::Call;
 use crate::cloud::scaling::cause;
 use crate::cloud::scaling::group::{Scaling, Sickness, Stage};
@@ -82,7 +82,7 @@ pub(super) fn refresh(all: &mut Scaling, call: &Call, facts: &Facts, now: Timest
     if ask::text(call, "Strategy").is_some_and(|it| it != "Rolling") {
         return Err(invalid("the rehearsal refreshes by the strategy Rolling only"));
     }
-    let it = group(all, call)?;
+    let it = changeable(all, call)?;
     if it.refreshing().is_some() {
         let words =
             "An Instance Refresh is already in progress and blocks the execution of this Instance Refresh.";

@@ -90,6 +90,18 @@ fn group<'a>(all: &'a mut Scaling, call: &Call) -> Result<&'a mut Group, Refusal
     })
 }
 
+/// The group that the call is about, unless it is on its way out.
+fn changeable<'a>(all: &'a mut Scaling, call: &Call) -> Result<&'a mut Group, Refusal> {
+    let it = group(all, call)?;
+    if it.is_going {
+        return Err(invalid(format!(
+            "AutoScalingGroup name {} may not be modified while it is pending delete",
+            it.name
+        )));
+    }
+    Ok(it)
+}
+
 async fn look_up(shared: &Shared, aws: &Clients, call: &Call) -> Result<Facts, Refusal> {
     let mut facts = Facts { region: aws.region.clone(), ..Facts::default() };
     let subnets = call.parameter("VPCZoneIdentifier").unwrap_or_default();
