@@ -14,6 +14,8 @@ pub(super) struct Exports(BTreeMap<(String, String), u64>);
 
 /// At most so much of a log at a time: what CloudWatch takes in one call.
 const CHUNK: usize = 500_000;
+/// What is further behind is left out: the control plane keeps all that it is told in memory.
+const BEHIND: u64 = 8_000_000;
 
 /// Where MariaDB writes what RDS calls so.
 fn path(log: &str) -> Option<&'static str> {
@@ -43,15 +45,24 @@ impl Exports {
                 let Some(path) = path(log) else { continue };
                 let key = (name.to_owned(), log.clone());
                 let from = self.0.get(&key).copied().unwrap_or(0);
-                // A new primary begins a new file.
-                let Ok((text, size)) = database.log(path, from, CHUNK) else { continue };
-                self.0.insert(key, if size < from { 0 } else { from + text.len() as u64 });
-                if !text.is_empty() {
-                    sync.runtime.block_on(send(sync, name, log, &text))?;
+                let Ok(part) = database.log(path, from, CHUNK) else { continue };
+                if !part.text.is_empty() {
+                    sync.runtime.block_on(send(sync, name, log, &part.text))?;
                 }
+                self.0.insert(key, next(from, part.bytes, part.size));
             }
         }
         Ok(())
+    }
+}
+
+/// Where to go on in a file of `size` bytes of which `bytes` were sent on from `from`.
+fn next(from: u64, bytes: u64, size: u64) -> u64 {
+    match from + bytes {
+        // A new primary begins a new file.
+        _ if size < from => 0,
+        at if at + BEHIND < size => size - BEHIND,
+        at => at,
     }
 }
 
@@ -67,4 +78,16 @@ async fn send(sync: &Sync, database: &str, log: &str, text: &str) -> anyhow::Res
         put = put.log_events(InputLogEvent::builder().timestamp(now).message(line).build()?);
     }
     put.send().await.map(drop).with_context(|| format!("writing to log group {group}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_goes_on_where_it_was_in_the_new_file_or_near_the_end() {
+        assert_eq!(next(10, 5, 20), 15);
+        assert_eq!(next(10, 0, 4), 0);
+        assert_eq!(next(10, 5, 9_000_000), 1_000_000);
+    }
 }

@@ -1,5 +1,6 @@
 //! A database as RDS runs one: a primary, a standby that never lags, replicas, and names that follow the primary.
 
+mod part;
 mod replicas;
 mod roles;
 mod server;
@@ -17,6 +18,7 @@ use jiff::Timestamp;
 use crate::authority::{Authority, Certificate};
 use crate::instance::Instance;
 use crate::region::Region;
+use part::Part;
 pub(crate) use server::PLACE;
 use server::Server;
 
@@ -247,8 +249,8 @@ impl Database {
         server.with_context(|| format!("{} has no standby", self.0.spec.name))?.kill()
     }
 
-    /// What was written to a file of the primary from there on, whole lines, and how long the file is.
-    pub(crate) fn log(&self, path: &str, from: u64, most: usize) -> anyhow::Result<(String, u64)> {
+    /// What was written to a file of the primary from byte `from` on.
+    pub(crate) fn log(&self, path: &str, from: u64, most: usize) -> anyhow::Result<Part> {
         let server = self.state().primary.clone();
         server.read(path, from, most)
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use super::DatabaseSpec;
+use super::part::Part;
 use crate::authority::Certificate;
 use crate::image::Image;
 use crate::instance::Instance;
@@ -169,17 +170,14 @@ impl Server {
         self.sql("STOP SLAVE; RESET SLAVE ALL; SET GLOBAL read_only = 0;").map(drop)
     }
 
-    /// Part of a file: whole lines from there on, and the file's length.
-    pub(super) fn read(&self, path: &str, from: u64, most: usize) -> anyhow::Result<(String, u64)> {
-        let script = "stat -c %s \"$1\" && tail -c \"+$2\" \"$1\" | head -c \"$3\"";
-        let (from, most) = ((from + 1).to_string(), most.to_string());
-        let said = self.machine.exec(&["sh", "-c", script, "sh", path, &from, &most])?;
+    /// Part of a file: whole lines from byte `from` on, `most` bytes of them.
+    pub(super) fn read(&self, path: &str, from: u64, most: usize) -> anyhow::Result<Part> {
+        let [from, most] = Part::words(from, most);
+        let said = self.machine.exec(&["sh", "-c", Part::SCRIPT, "sh", path, &from, &most])?;
         if !said.success() {
             bail!("{} has no {path}", self.machine.name());
         }
-        let (size, text) = said.stdout.split_once('\n').unwrap_or_default();
-        let whole = text.rfind('\n').map_or("", |at| &text[..=at]);
-        Ok((whole.to_owned(), size.trim().parse().unwrap_or(0)))
+        Part::parse(&said.stdout)
     }
 
     pub(super) fn kill(&self) -> anyhow::Result<()> {
