@@ -330,9 +330,13 @@ fn is_missing(err: &anyhow::Error) -> bool {
 pub fn last_words(out: &Output) -> String {
     let text = if out.stderr.trim().is_empty() { &out.stdout } else { &out.stderr };
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|it| !it.is_empty()).collect();
-    // apt and dnf mark what matters.
-    let marked = |it: &&&str| it.starts_with("E:") || it.starts_with("Error") || it.contains("rror:");
-    let mut picked: Vec<&str> = lines.iter().filter(marked).copied().collect();
+    // apt and dnf mark what matters; dpkg names a package and says in the next line what is wrong with it.
+    let names = |it: &str| it.starts_with("dpkg: error");
+    let marked =
+        |it: &str| it.starts_with("E:") || it.starts_with("Error:") || it.contains("rror:") || names(it);
+    let follows = |at: usize| 0 < at && names(lines[at - 1]);
+    let picked = lines.iter().enumerate().filter(|(at, it)| marked(it) || follows(*at));
+    let mut picked: Vec<&str> = picked.map(|(_, it)| *it).collect();
     if picked.is_empty() {
         picked = lines;
     }

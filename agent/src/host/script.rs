@@ -133,3 +133,14 @@ fn the_marked_lines_of_apt_are_its_last_words() {
     let out = Output { code: 100, stdout: String::new(), stderr };
     assert_eq!(last_words(&out), "E: Could not get lock /var/lib/dpkg/lock-frontend");
 }
+
+#[test]
+fn the_package_that_dpkg_fails_at_is_named_with_the_reason() {
+    let stderr = "dpkg: error processing package php8.2-fpm (--configure):\n installed php8.2-fpm package \
+                  post-installation script subprocess returned error exit status 1\nErrors were encountered while \
+                  processing:\n php8.2-fpm\nE: Sub-process /usr/bin/dpkg returned an error code (1)\n";
+    let words = last_words(&Output { code: 100, stdout: String::new(), stderr: stderr.to_owned() });
+    for it in ["package php8.2-fpm (--configure)", "returned error exit status 1", "E: Sub-process"] {
+        assert!(words.contains(it), "{words}");
+    }
+}
