@@ -253,6 +253,17 @@ impl fmt::Display for Error {
 
 impl error::Error for Error {}
 
+/// The end of a removal, for which gone already is as good as gone.
+///
+/// # Errors
+/// Every other error of the call.
+pub fn gone<T, E: Into<Error>>(removed: std::result::Result<T, E>) -> Result<()> {
+    match removed.map_err(Into::into) {
+        Err(err) if !err.is_missing() => Err(err),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,7 +17,7 @@ mod token;
 mod usual_region;
 
 pub use clients::{Aws, Connect, Settings};
-pub use error::{Error, Result};
+pub use error::{Error, Result, gone};
 pub use fresh::follow_up;
 pub use patiently::patiently;
 pub use run_command::{Ran, run_command};

@@ -106,16 +106,10 @@ impl Resource for Image {
         if have.id.starts_with("ami-") {
             // AWS takes the snapshots along where it can; whatever stays is listed, or removed just below.
             let gone = aws.ec2.deregister_image().image_id(&have.id).delete_associated_snapshots(true).send();
-            match gone.await.map_err(aws::Error::from) {
-                Err(err) if !err.is_missing() => return Err(err),
-                _ => (),
-            }
+            aws::gone(gone.await)?;
         }
         for snapshot in have.spec.snapshots.0.iter().flatten() {
-            match aws.ec2.delete_snapshot().snapshot_id(snapshot).send().await.map_err(aws::Error::from) {
-                Err(err) if !err.is_missing() => return Err(err),
-                _ => (),
-            }
+            aws::gone(aws.ec2.delete_snapshot().snapshot_id(snapshot).send().await)?;
         }
         Ok(())
     }

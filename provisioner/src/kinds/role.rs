@@ -104,11 +104,11 @@ impl Resource for Role {
         let (iam, name) = (&aws.iam, &have.id);
         if have.spec.in_profile {
             let remove = iam.remove_role_from_instance_profile().instance_profile_name(name).role_name(name);
-            gone(remove.send().await.map_err(aws::Error::from))?;
+            aws::gone(remove.send().await)?;
         }
         // A role of that name that is not in our profile may be anybody's.
         if have.spec.in_profile || is_ours(name, &prefix(aws), aws).await? == Some(true) {
-            gone(
+            aws::gone(
                 iam.delete_role_policy()
                     .role_name(name)
                     .policy_name(POLICY)
@@ -116,10 +116,10 @@ impl Resource for Role {
                     .await
                     .map_err(aws::Error::from),
             )?;
-            match gone(iam.delete_role().role_name(name).send().await.map_err(aws::Error::from)) {
+            match aws::gone(iam.delete_role().role_name(name).send().await) {
                 Err(err) if err.is_in_use() => {
                     strip(name, aws).await?;
-                    gone(iam.delete_role().role_name(name).send().await.map_err(aws::Error::from))?;
+                    aws::gone(iam.delete_role().role_name(name).send().await)?;
                 }
                 other => other?,
             }
@@ -238,14 +238,6 @@ async fn strip(name: &str, aws: &Aws) -> aws::Result<()> {
         aws.iam.delete_role_policy().role_name(name).policy_name(it).send().await?;
     }
     Ok(())
-}
-
-/// Gone already is as good as gone.
-fn gone<T>(result: aws::Result<T>) -> aws::Result<()> {
-    match result {
-        Err(err) if !err.is_missing() => Err(err),
-        _ => Ok(()),
-    }
 }
 
 /// IAM is one for all regions, and its listings filter by path rather than by tag.

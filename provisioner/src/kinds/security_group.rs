@@ -132,13 +132,14 @@ impl Resource for SecurityGroup {
                 rules.filter(|it| !it.user_id_group_pairs().is_empty()).cloned().collect()
             };
             let (inbound, outbound) = (cross(Sdk::ip_permissions), cross(Sdk::ip_permissions_egress));
+            // That a rule was revoked already is not to be taken for the group's own absence.
             if !inbound.is_empty() {
                 let revoke = aws.ec2.revoke_security_group_ingress().group_id(&have.id);
-                unless_gone(revoke.set_ip_permissions(Some(inbound)).send().await)?;
+                aws::gone(revoke.set_ip_permissions(Some(inbound)).send().await)?;
             }
             if !outbound.is_empty() {
                 let revoke = aws.ec2.revoke_security_group_egress().group_id(&have.id);
-                unless_gone(revoke.set_ip_permissions(Some(outbound)).send().await)?;
+                aws::gone(revoke.set_ip_permissions(Some(outbound)).send().await)?;
             }
         }
         Err(err)
@@ -149,14 +150,6 @@ impl Resource for SecurityGroup {
         let naming = aws.groups_naming(&have.id, listed(have.spec.vpc)).await?;
         let all: Vec<String> = wearing.into_iter().chain(naming).collect();
         Ok(if all.is_empty() { None } else { Some(all.join(", ")) })
-    }
-}
-
-/// That a rule was revoked already is not to be taken for the group's own absence.
-fn unless_gone<T, E: Into<aws::Error>>(revoked: Result<T, E>) -> aws::Result<()> {
-    match revoked.map_err(Into::into) {
-        Err(err) if !err.is_missing() => Err(err),
-        _ => Ok(()),
     }
 }
 
