@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::Result;
+use super::{Error, Result};
 
 /// Pauses between tries: eight seconds in all, for what a moment mends.
 const PAUSES: [Duration; 5] = [
@@ -19,15 +19,16 @@ const PAUSES: [Duration; 5] = [
 ///
 /// # Errors
 /// The last answer's.
-pub async fn patiently<T, F>(mut change: impl FnMut() -> F) -> Result<T>
+pub async fn patiently<T, E, F>(mut change: impl FnMut() -> F) -> Result<T>
 where
-    F: Future<Output = Result<T>>,
+    Error: From<E>,
+    F: Future<Output = std::result::Result<T, E>>,
 {
     for pause in PAUSES {
-        match change().await {
+        match change().await.map_err(Error::from) {
             Err(err) if err.is_ambiguous() => sleep(pause).await,
             other => return other,
         }
     }
-    change().await
+    Ok(change().await?)
 }

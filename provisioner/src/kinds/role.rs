@@ -10,7 +10,7 @@ use super::{
     policy::{self, Statement},
 };
 use crate::{
-    aws::{self, Aws},
+    aws::{self, Aws, patiently},
     engine::{Cx, Found, Ref, Resource, Value},
 };
 
@@ -130,6 +130,8 @@ impl Resource for Role {
 }
 
 impl Role {
+    /// Every call is the same made twice, and what it did shows only when the profile holds the role: so a lost
+    /// answer is asked for again at once instead of beginning anew.
     async fn complete(&self, have: &Role, cx: &Cx<'_>) -> aws::Result<()> {
         let (iam, text) = (&cx.aws.iam, |it: &Value| cx.text(it));
         let differ = |some: &[Statement], others: &[Statement]| sorted(some, cx) != sorted(others, cx);
@@ -137,7 +139,8 @@ impl Role {
             let create = iam.create_role().role_name(&self.name).path(path(cx));
             let create = create.description(format!("Hosts of stack {}", cx.aws.stack));
             let create = create.assume_role_policy_document(policy::render(&self.trust, text));
-            match create.set_tags(Some(Aws::to_iam(cx.tags)?)).send().await.map_err(aws::Error::from) {
+            let create = create.set_tags(Some(Aws::to_iam(cx.tags)?));
+            match patiently(|| create.clone().send()).await {
                 Err(err) if err.is_there_already() => {
                     if is_ours(&self.name, &path(cx), cx.aws).await? == Some(false) {
                         return Err(aws::Error::refused(format!(
@@ -154,7 +157,8 @@ impl Role {
         }
         if !have.in_profile || differ(&have.policy, &self.policy) {
             let put = iam.put_role_policy().role_name(&self.name).policy_name(POLICY);
-            put.policy_document(policy::render(&self.policy, text)).send().await?;
+            let put = put.policy_document(policy::render(&self.policy, text));
+            patiently(|| put.clone().send()).await?;
         }
         if !have.in_profile {
             self.put_in_profile(cx.aws).await?;
@@ -164,20 +168,16 @@ impl Role {
 
     async fn trust(&self, cx: &Cx<'_>) -> aws::Result<()> {
         let document = policy::render(&self.trust, |it| cx.text(it));
-        cx.aws.iam.update_assume_role_policy().role_name(&self.name).policy_document(document).send().await?;
+        let update = cx.aws.iam.update_assume_role_policy().role_name(&self.name).policy_document(document);
+        patiently(|| update.clone().send()).await?;
         Ok(())
     }
 
     /// A profile holds one role: another one that somebody put there has to go first.
     async fn put_in_profile(&self, aws: &Aws) -> aws::Result<()> {
-        let add = || {
-            aws.iam
-                .add_role_to_instance_profile()
-                .instance_profile_name(&self.name)
-                .role_name(&self.name)
-                .send()
-        };
-        let err = match add().await.map_err(aws::Error::from) {
+        let add = aws.iam.add_role_to_instance_profile().instance_profile_name(&self.name).role_name(&self.name);
+        let add = || patiently(|| add.clone().send());
+        let err = match add().await {
             Err(err) if err.code.starts_with("LimitExceeded") => err,
             other => return other.map(drop),
         };

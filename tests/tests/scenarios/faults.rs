@@ -246,6 +246,18 @@ fn a_removal_whose_answer_was_lost_goes_on_from_what_is_left() {
 }
 
 #[test]
+fn a_role_of_which_nothing_shows_yet_is_not_begun_anew_for_each_lost_answer() {
+    let lab = Lab::new("");
+    for it in ["iam:CreateRole", "iam:PutRolePolicy", "iam:AddRoleToInstanceProfile"] {
+        lab.proxy.fail(it, 4, Fault::AnswerLost);
+    }
+    let up = lab.up();
+    let created = up.calls.iter().filter(|it| it.action == "CreateRole").count();
+    assert_eq!(created, 5, "four answers lost: {up}");
+    lab.lamp("--on aws plan").ok();
+}
+
+#[test]
 fn a_denied_read_stops_everything_before_anything_is_made() {
     let lab = Lab::new("");
     lab.proxy.fail("ec2:DescribeVpcs", usize::MAX, Fault::Denied);
