@@ -223,7 +223,10 @@ pub async fn run<S: Step>(host: &Host, log: &Log, step: &S) -> bool {
     let result = timeout(S::TIMEOUT, work).await.with_context(late).flatten();
     let held = result.is_ok();
     log.set(S::NAME, S::REQUIRED, |it| {
-        it.millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        // That nothing was to do again is no news, so nobody is told how long the look took.
+        if mended.is_some() || !held || it.state != State::Ok {
+            it.millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        }
         it.applied += u32::from(mended.is_some());
         it.held = held;
         match &result {
@@ -297,6 +300,29 @@ mod tests {
         assert_eq!(step.applied.load(Ordering::Relaxed), 1);
         let report = log.0.borrow()["lamp"].clone();
         assert_eq!((report.state, report.repaired.as_deref()), (State::Ok, Some("it is dark")));
+    }
+
+    #[tokio::test]
+    async fn a_look_that_finds_all_as_it_was_is_no_news() {
+        struct Slow(u64);
+        impl Step for Slow {
+            const NAME: &'static str = "slow";
+            async fn check(&self, _: &Host) -> anyhow::Result<Option<String>> {
+                tokio::time::sleep(Duration::from_millis(self.0)).await;
+                Ok(None)
+            }
+            async fn apply(&self, _: &Host) -> anyhow::Result<()> {
+                Ok(())
+            }
+        }
+        let (host, _) = scripted();
+        let log = Log::default();
+        let mut news = log.follow();
+        assert!(run(&host, &log, &Slow(0)).await);
+        assert!(news.has_changed().unwrap());
+        news.mark_unchanged();
+        assert!(run(&host, &log, &Slow(30)).await);
+        assert!(!news.has_changed().unwrap(), "{:?}", news.borrow());
     }
 
     #[tokio::test]

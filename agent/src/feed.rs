@@ -119,7 +119,7 @@ impl Feed {
         }
     }
 
-    /// Publishes it; the page looks four times a second.
+    /// Publishes it; the page sees it within a second.
     ///
     /// # Errors
     /// When the file cannot be written.

@@ -41,7 +41,7 @@ pub struct Report {
     pub repaired_at: Option<u64>,
     /// How often it was applied since the agent started.
     pub applied: u32,
-    /// How long the last check and repair took.
+    /// How long the last repair took; the first look, where nothing was to mend since.
     pub millis: u64,
 }
 

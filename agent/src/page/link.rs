@@ -4,7 +4,8 @@
 //! server that has become read-only. So the keeper looks at the name every second, and four times a second while the
 //! database is away or a query hangs; what leads to another address is dropped at once. While the database is
 //! away nobody's request waits for it: the keeper alone tries, a fresh attempt every quarter of a second
-//! whatever became of the one before, and the first that succeeds opens the way again.
+//! whatever became of the one before, and the first that succeeds opens the way again. While nobody asks, a look now and
+//! then will do, and who asks next waits for one.
 
 use std::{
     net::IpAddr,
@@ -27,6 +28,8 @@ use super::{
 use crate::feed::{DatabaseFeed, Feed};
 
 const CALM: Duration = Duration::from_secs(1);
+/// After this long without a question the next looks are so far apart.
+const IDLE: Duration = Duration::from_secs(10);
 const EAGER: Duration = Duration::from_millis(250);
 const REFUSED: Duration = Duration::from_millis(800);
 /// A query that takes longer may be on its way to a server that is gone.
@@ -49,6 +52,9 @@ pub struct Link {
     state: watch::Sender<State>,
     /// When each query under way began.
     under_way: watch::Sender<Vec<Instant>>,
+    /// When somebody asked last, and when the keeper looked last.
+    asked: watch::Sender<Instant>,
+    looked: watch::Sender<Instant>,
     worry: Notify,
     metrics: Arc<Metrics>,
 }
@@ -58,6 +64,8 @@ impl Link {
         Link {
             state: watch::Sender::default(),
             under_way: watch::Sender::default(),
+            asked: watch::Sender::new(Instant::now()),
+            looked: watch::Sender::new(Instant::now()),
             worry: Notify::new(),
             metrics,
         }
@@ -73,6 +81,11 @@ impl Link {
     /// Why there is no answer; at once while the database is known to be away.
     pub async fn ask(&self) -> Result<Answer, Trouble> {
         let came = Instant::now();
+        let mut looked = self.looked.subscribe();
+        self.asked.send_replace(came);
+        if looked.borrow_and_update().elapsed() > 2 * CALM {
+            drop(timeout(SUSPICIOUS, looked.changed()).await);
+        }
         let result = self.try_ask().await;
         self.metrics.query(came.elapsed(), result.is_ok());
         result
@@ -148,7 +161,9 @@ impl Link {
         let mut names = Names::default();
         let mut tried: Option<Instant> = None;
         let mut last: Option<IpAddr> = None;
+        let mut asked = self.asked.subscribe();
         loop {
+            let is_idle = asked.borrow_and_update().elapsed() > IDLE;
             let wanted = feed.borrow_and_update().database.clone();
             if wanted != target || wanted.is_none() {
                 attempts.abort_all();
@@ -176,6 +191,7 @@ impl Link {
             };
             last = last.filter(|_| self.state().trouble.is_some());
             let place = self.look(database, &mut names, last).await;
+            self.looked.send_replace(Instant::now());
             // One attempt at a time of day, not one after the other: a server that refuses at once would be asked a
             // thousand times a second.
             let due = tried.is_none_or(|it| it.elapsed() >= self.pace());
@@ -191,10 +207,12 @@ impl Link {
             let wait = match tried {
                 Some(it) if self.state().trouble.is_some() => self.pace().saturating_sub(it.elapsed()),
                 _ if self.is_worried() => EAGER,
+                _ if is_idle => IDLE,
                 _ => CALM,
             };
             tokio::select! {
                 changed = feed.changed() => if changed.is_err() { return },
+                _ = asked.changed(), if is_idle => (),
                 () = self.worry.notified() => tokio::time::sleep(Duration::from_millis(20)).await,
                 Some(Ok(result)) = attempts.join_next() => self.judge(result, &mut attempts),
                 () = tokio::time::sleep(wait) => (),

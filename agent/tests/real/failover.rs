@@ -69,6 +69,16 @@ async fn a_primary_that_fell_silent_is_left_within_a_second_of_the_name_moving()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_asks_first_after_a_quiet_time_is_answered_by_the_new_primary() {
+    let (_old, _new, page) = pair().await;
+    // Long enough that the page stops looking every second, although the old one would still answer.
+    tokio::time::sleep(Duration::from_secs(13)).await;
+    page.resolve(NEW);
+    let first = page.json().await;
+    assert_eq!((&first["rows"][0]["name"], &first["stale"]), (&"new".into(), &false.into()), "{first}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_read_only_old_primary_is_left_although_it_answers() {
     let (old, _new, page) = pair().await;
     old.sql("SET GLOBAL read_only = 1").await;

@@ -175,7 +175,8 @@ impl Role {
 
     /// A profile holds one role: another one that somebody put there has to go first.
     async fn put_in_profile(&self, aws: &Aws) -> aws::Result<()> {
-        let add = aws.iam.add_role_to_instance_profile().instance_profile_name(&self.name).role_name(&self.name);
+        let add =
+            aws.iam.add_role_to_instance_profile().instance_profile_name(&self.name).role_name(&self.name);
         let add = || patiently(|| add.clone().send());
         let err = match add().await {
             Err(err) if err.code.starts_with("LimitExceeded") => err,
