@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use anyhow::{Context, bail};
-use nix::fcntl::Flock;
+use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::geteuid;
 
 use super::{Inner, Region};
@@ -38,9 +38,12 @@ impl Region {
     /// As [`Region::start`].
     pub fn start_in(state: State) -> anyhow::Result<Region> {
         let regions = state.regions()?;
+        // One at a time: a directory that is empty for a moment looks like a dead region's.
+        let alone = alone(&regions)?;
         sweep(&regions);
         // Held until the keeper has a lock of its own.
         let (id, starting) = reserve(&regions)?;
+        drop(alone);
         let dir = regions.join(&id);
         fs::create_dir_all(dir.join("efs")).with_context(|| format!("making {}", dir.display()))?;
         let charge = Charge {
@@ -100,18 +103,18 @@ fn new_id() -> String {
 
 /// A directory of our own, with the lock that says somebody is still at work in it.
 fn reserve(regions: &Path) -> anyhow::Result<(String, Flock<File>)> {
-    let mut tries = 0;
-    loop {
-        let id = new_id();
-        let dir = regions.join(&id);
-        fs::create_dir(&dir).with_context(|| format!("making {}", dir.display()))?;
-        // Another program that starts at this very moment may have taken the empty directory for a dead region's.
-        match keeper::lock(&dir, STARTING) {
-            Ok(lock) => return Ok((id, lock)),
-            Err(err) if tries > 3 => return Err(err),
-            Err(_) => tries += 1,
-        }
-    }
+    let id = new_id();
+    let dir = regions.join(&id);
+    fs::create_dir(&dir).with_context(|| format!("making {}", dir.display()))?;
+    let lock = keeper::lock(&dir, STARTING)?;
+    Ok((id, lock))
+}
+
+/// The right to make and to sweep directories of regions; ends with the value.
+fn alone(regions: &Path) -> anyhow::Result<Flock<File>> {
+    let opened = File::open(regions).with_context(|| format!("opening {}", regions.display()))?;
+    Flock::lock(opened, FlockArg::LockExclusive)
+        .map_err(|(_, err)| anyhow::anyhow!("locking {}: {err}", regions.display()))
 }
 
 /// Removes what regions left behind whose keeper was killed as well, whether they had begun or not.
