@@ -61,7 +61,7 @@ pub struct Memory {
 pub async fn converge(pass: &Pass<'_>) -> bool {
     packages(pass).await;
     more_packages(pass).await;
-    tokio::join!(dbinfo(pass), web(pass), extras(pass));
+    tokio::join!(dbinfo(pass), web(pass), files(pass), local_database(pass));
     let fit = fit(&pass.log.0.borrow());
     announce(pass, fit).await;
     is_converged(&pass.log.0.borrow())
@@ -134,34 +134,33 @@ pub async fn dbinfo(pass: &Pass<'_>) -> bool {
     }
 }
 
-/// What the site can do without, and what may take its time: a file server that is dead, a server to be installed.
-pub async fn extras(pass: &Pass<'_>) -> bool {
-    let Pass { host, os, settings, config, log, .. } = *pass;
-    let files = async {
-        match config.map(|it| it.files.as_ref()) {
-            Some(Some(files)) => {
-                let silent = &pass.memory.silent;
-                let mount = steps::efs::Efs { files, region: &settings.region, zone: pass.zone, silent };
-                return run(host, log, &mount).await;
-            }
-            Some(None) if !gone(pass, &steps::efs::Gone).await => return false,
-            Some(None) => log.drop::<steps::efs::Gone>(),
-            None => log.waits::<steps::efs::Efs<'_>>(UNKNOWN, false),
+/// The shared files, which the site can do without: their server may be dead.
+pub async fn files(pass: &Pass<'_>) -> bool {
+    let Pass { host, settings, config, log, .. } = *pass;
+    match config.map(|it| it.files.as_ref()) {
+        Some(Some(files)) => {
+            let silent = &pass.memory.silent;
+            let mount = steps::efs::Efs { files, region: &settings.region, zone: pass.zone, silent };
+            return run(host, log, &mount).await;
         }
-        true
-    };
-    let database = async {
-        if config.is_some_and(|it| it.local_database) {
-            return run(host, log, &steps::local_database::LocalDatabase { os }).await;
-        }
-        let fine = gone(pass, &steps::local_database::Gone { os }).await;
-        if fine {
-            log.drop::<steps::local_database::Gone>();
-        }
-        fine
-    };
-    let (files, database) = tokio::join!(files, database);
-    files && database
+        Some(None) if !gone(pass, &steps::efs::Gone).await => return false,
+        Some(None) => log.drop::<steps::efs::Gone>(),
+        None => log.waits::<steps::efs::Efs<'_>>(UNKNOWN, false),
+    }
+    true
+}
+
+/// The database server on the host itself, where the stack asks for one.
+pub async fn local_database(pass: &Pass<'_>) -> bool {
+    let Pass { host, os, config, log, .. } = *pass;
+    if config.is_some_and(|it| it.local_database) {
+        return run(host, log, &steps::local_database::LocalDatabase { os }).await;
+    }
+    let fine = gone(pass, &steps::local_database::Gone { os }).await;
+    if fine {
+        log.drop::<steps::local_database::Gone>();
+    }
+    fine
 }
 
 /// The other service of this program: whoever runs the first has both.
@@ -244,6 +243,8 @@ pub async fn run<S: Step>(host: &Host, log: &Log, step: &S) -> bool {
                 // Said once on the console, not once a minute.
                 if it.state != State::Failed || it.words.as_ref() != Some(&words) {
                     tracing::warn!("{}: {words}", S::NAME);
+                    it.last_error = Some(words.clone());
+                    it.last_error_at = Some(now());
                 }
                 it.state = State::Failed;
                 it.words = Some(words);

@@ -119,7 +119,7 @@ impl Feed {
         }
     }
 
-    /// Publishes it; the page sees it within a second.
+    /// Publishes it where it is not there yet; the page sees it within a second.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -128,7 +128,7 @@ impl Feed {
         let text = serde_json::to_vec(self).context("writing the page's feed")?;
         // Without the group (not installed by `lampd install`) only root can read it.
         let owner = host.group(GROUP).map_or(ROOT, |(gid, _)| crate::host::Owner { gid, ..ROOT });
-        host.write(FILE, &text, 0o640, Some(owner))
+        host.put(FILE, &text, 0o640, owner).map(drop)
     }
 }
 

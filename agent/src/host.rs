@@ -207,6 +207,18 @@ impl Host {
         Ok(self.differing(path, &meta, mode, owner))
     }
 
+    /// Writes a file that is not as it should be; whether it was not.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub fn put(&self, path: &str, bytes: &[u8], mode: u32, owner: Owner) -> anyhow::Result<bool> {
+        let wrong = self.differs(path, bytes, mode, owner)?.is_some();
+        if wrong {
+            self.write(path, bytes, mode, Some(owner))?;
+        }
+        Ok(wrong)
+    }
+
     /// What is wrong with a folder, in words; `None` when mode and owner are as wanted.
     pub fn folder_differs(&self, path: &str, mode: u32, owner: Owner) -> Option<String> {
         let Ok(meta) = fs::symlink_metadata(self.at(path)) else { return Some(format!("{path} is missing")) };

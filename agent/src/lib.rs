@@ -10,6 +10,8 @@ pub mod run;
 
 pub mod settings;
 
+pub mod units;
+
 pub mod identity;
 
 pub mod aws;

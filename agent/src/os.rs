@@ -36,8 +36,8 @@ pub struct Packages {
     pub stamps: &'static [&'static str],
     /// Prints `name state version` lines for the names that follow; the state of an installed one is `installed`.
     pub query: &'static [&'static str],
-    /// Completes what an interrupted installation left behind.
-    pub heal: Option<&'static [&'static str]>,
+    /// Where an interrupted installation has to be completed before anything else.
+    pub heal: Option<Heal>,
     /// Where the package lists are; `None` when the package manager refreshes them by itself.
     pub lists: Option<&'static str>,
     pub refresh: &'static [&'static str],
@@ -60,6 +60,20 @@ pub struct Ahead {
     pub but: &'static [&'static str],
 }
 
+/// How an interrupted installation is completed.
+#[derive(Debug, PartialEq)]
+pub struct Heal {
+    /// Sets up what was only unpacked.
+    pub complete: &'static [&'static str],
+    /// Fetches what that needs and does not have.
+    pub fetch: &'static [&'static str],
+    /// Prints `name state version` lines for every package, as `query` does.
+    pub all: &'static [&'static str],
+}
+
+/// Where archives lie that are installed anew.
+pub const ANEW: &str = "/var/lib/lamp/anew";
+
 /// How files of packages are found that a power cut left empty, and mended.
 #[derive(Debug, PartialEq)]
 pub struct Damage {
@@ -68,6 +82,9 @@ pub struct Damage {
     pub verify: &'static [&'static str],
     /// Prints `NAME: …` for each of the files that follow.
     pub owner: &'static [&'static str],
+    /// Where the package manager refuses to install anew what is only half there: fetches the archives of the packages
+    /// that follow, and `reinstall` gets these.
+    pub fetch: Option<&'static [&'static str]>,
     pub reinstall: &'static [&'static str],
 }
 

@@ -57,6 +57,10 @@ fn shortened(feed: &Feed, versions: &BTreeMap<String, String>, words: usize) -> 
     });
     let failed = feed.steps.iter().find(|(_, it)| it.state == State::Failed);
     let failed = failed.and_then(|(name, it)| Some(format!("{name}: {}", short(it.words.as_ref()?))));
+    // Else the last one that there was: what mended itself may come again.
+    let before =
+        feed.steps.iter().filter_map(|(name, it)| Some((it.last_error_at?, name, it.last_error.as_ref()?)));
+    let before = before.max().map(|(_, name, words)| format!("{name}: {}", short(words)));
     // That the store was away for a moment is no news by the time it can be told.
     let trouble = feed.trouble.as_deref().filter(|it| !it.starts_with(UNREACHABLE));
     let mut all: BTreeMap<&str, &str> = versions.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
@@ -66,7 +70,7 @@ fn shortened(feed: &Feed, versions: &BTreeMap<String, String>, words: usize) -> 
         generation: &feed.generation,
         converged: feed.converged,
         steps: steps.collect(),
-        last_error: failed.or_else(|| trouble.map(short)),
+        last_error: failed.or_else(|| trouble.map(short)).or(before),
         versions: all,
         zone: &feed.identity.zone,
         private_ip: &feed.identity.private_ip,
@@ -194,6 +198,8 @@ mod tests {
             words: Some("x has other content".into()),
             repaired: None,
             repaired_at: None,
+            last_error: None,
+            last_error_at: None,
             applied: 1,
             millis: 1,
         };
@@ -215,6 +221,8 @@ mod tests {
                 words: Some("ä".repeat(1000)),
                 repaired: None,
                 repaired_at: None,
+                last_error: None,
+                last_error_at: None,
                 applied: 1,
                 millis: 1,
             };

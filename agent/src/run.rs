@@ -31,6 +31,8 @@ use crate::{
 
 /// What somebody breaks is mended within a minute: a pass begins this long after the last one ended.
 const DRIFT: Duration = Duration::from_secs(30);
+/// A dead file server is noticed sooner: each visitor of its files occupies one of Apache's workers.
+const SILENCE: Duration = Duration::from_secs(5);
 /// The sign of life for systemd's watchdog and for the page.
 const BEAT: Duration = Duration::from_secs(5);
 
@@ -219,28 +221,32 @@ impl Agent {
 
     /// Beats, publishes and converges until this host turns out to be another than we thought.
     async fn turn(&self) {
-        let site = self.again(async |config| {
+        let site = self.again(DRIFT, async |config| {
             let pass = self.pass(config);
             let fine = converge::packages(&pass).await;
             let fine = converge::web(&pass).await && fine;
             self.ended(|it| &mut it.site, config);
-            converge::more_packages(&pass).await && fine
+            fine
         });
-        // Neither waits for packages or for a file server: a new password counts at once.
-        let dbinfo = self.again(async |config| {
+        // Waits neither for packages nor for a file server: a new password counts at once.
+        let dbinfo = self.again(DRIFT, async |config| {
             self.grouped().await;
             let fine = converge::dbinfo(&self.pass(config)).await;
             self.ended(|it| &mut it.dbinfo, config);
             fine
         });
-        let extras = self.again(async |config| {
+        // These need programs of the first installation, and wait for no later one.
+        let others = async {
             self.installed().await;
-            let pass = self.pass(config);
-            let (page, fine) = tokio::join!(converge::page(&pass), converge::extras(&pass));
-            page && fine
-        });
+            let more = self.again(DRIFT, async |config| converge::more_packages(&self.pass(config)).await);
+            let database =
+                self.again(DRIFT, async |config| converge::local_database(&self.pass(config)).await);
+            let page = self.again(DRIFT, async |config| converge::page(&self.pass(config)).await);
+            let files = self.again(SILENCE, async |config| converge::files(&self.pass(config)).await);
+            tokio::join!(more, database, page, files)
+        };
         let work = async {
-            tokio::join!(self.beat(), self.publish(), self.complain(), self.announce(), site, dbinfo, extras)
+            tokio::join!(self.beat(), self.publish(), self.complain(), self.announce(), site, dbinfo, others)
         };
         tokio::select! { _ = work => (), () = self.recognise() => () }
     }
@@ -257,16 +263,16 @@ impl Agent {
         }
     }
 
-    /// Does something for ever: at once when the configuration moves, soon after it failed, else at leisure.
-    async fn again(&self, work: impl AsyncFn(Option<&AgentConfig>) -> bool) {
+    /// Does something for ever: at once when the configuration moves, soon after it failed, else after a pause.
+    async fn again(&self, pause: Duration, work: impl AsyncFn(Option<&AgentConfig>) -> bool) {
         let mut known = self.known.clone();
         let mut failures = 0_u32;
         loop {
             let used = known.borrow_and_update().config.clone();
             failures = if work(used.as_ref()).await { 0 } else { failures.saturating_add(1) };
             let wait = match failures {
-                0 => DRIFT,
-                it => Duration::from_secs(1 << it.min(4)).min(DRIFT),
+                0 => pause,
+                it => Duration::from_secs(1 << it.min(4)).min(pause),
             };
             let next = Instant::now() + wait;
             loop {

@@ -16,7 +16,8 @@
 //! (somebody else uses it too) each refusal doubles the host's own interval up to 60 s and each success takes
 //! a tenth of the difference back: at 1,000 hosts and an interval of 60 s that is 16.7 calls a second.
 //! A change of generation makes every host read the rest within one interval: 2 × 1,000 calls over 50 s are 40 a
-//! second for that minute, and the SDK's retries with jitter bridge what is refused.
+//! second beside the 20 of the polls. Half as much again as the quota for that minute: a third is refused, and the
+//! SDK's retries with jitter and the doubled intervals spread it over the next one.
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -19,6 +19,8 @@ mod hosts {
     mod killed;
     mod live;
     mod local_database;
+    mod packages;
+    mod silent;
 }
 
 #[expect(dead_code, reason = "shared with the tests of the page, which use more of it")]

@@ -10,11 +10,8 @@ use crate::{
     host::Host,
     os,
     settings::{self, Settings},
-    steps::{
-        dbinfo,
-        page::{SERVICE, SOCKET},
-        ready,
-    },
+    steps::{dbinfo, ready},
+    units::{AGENT, SERVICE, SOCKET},
 };
 
 /// Installs, converges what needs no parameters, and seals.
@@ -25,7 +22,7 @@ pub async fn bake(host: &Host, seal: bool) -> anyhow::Result<()> {
     install::root()?;
     let os = os::detect(host)?;
     // A running agent would write back what sealing removes.
-    let stop = ["systemctl", "stop", "lampd.service", SERVICE, SOCKET];
+    let stop = ["systemctl", "stop", AGENT, SERVICE, SOCKET];
     host.try_run(&stop, Duration::from_secs(60)).await?;
     install::place(host)?;
     install::enable(host).await?;

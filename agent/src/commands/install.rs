@@ -10,18 +10,11 @@ use crate::{
     host::{Host, ROOT},
     os, run,
     settings::{self, Settings},
-    steps::{
-        self,
-        page::{SERVICE, SOCKET},
-    },
+    steps,
+    units::{self, AGENT, SERVICE, SOCKET},
 };
 
 pub const BINARY: &str = "/usr/local/bin/lampd";
-const UNITS: [(&str, &str); 3] = [
-    ("lampd.service", include_str!("../../../systemd/lampd.service")),
-    (SERVICE, include_str!("../../../systemd/lampd-page.service")),
-    (SOCKET, include_str!("../../../systemd/lampd-page.socket")),
-];
 const CA_BUNDLE: &str = "/etc/lamp/ca-bundle.pem";
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -59,7 +52,7 @@ pub async fn install(host: &Host, asked: cli::Install) -> anyhow::Result<()> {
     }
     // Without waiting: user data runs inside the boot that these jobs may be ordered after.
     host.run(&["systemctl", "start", "--no-block", SOCKET], LIMIT).await?;
-    for (unit, anew) in [("lampd.service", renewed || moved), (SERVICE, renewed)] {
+    for (unit, anew) in [(AGENT, renewed || moved), (SERVICE, renewed)] {
         let verb = if anew || runs_another(host, unit).await { "restart" } else { "start" };
         host.run(&["systemctl", verb, "--no-block", unit], LIMIT).await?;
     }
@@ -88,14 +81,7 @@ pub fn place(host: &Host) -> anyhow::Result<bool> {
         host.write(BINARY, &program, 0o755, Some(ROOT))?;
         renewed = true;
     }
-    for (name, text) in UNITS {
-        let path = format!("/etc/systemd/system/{name}");
-        if host.differs(&path, text.as_bytes(), 0o644, ROOT)?.is_some() {
-            host.write(&path, text.as_bytes(), 0o644, Some(ROOT))?;
-            renewed = true;
-        }
-    }
-    Ok(renewed)
+    Ok(units::write(host)? || renewed)
 }
 
 /// The page's group, and both services at every boot.
@@ -103,9 +89,7 @@ pub async fn enable(host: &Host) -> anyhow::Result<()> {
     if host.group(GROUP).is_none() {
         host.run(&["groupadd", "--system", GROUP], LIMIT).await?;
     }
-    host.run(&["systemctl", "daemon-reload"], LIMIT).await?;
-    host.run(&["systemctl", "enable", "lampd.service", SOCKET, SERVICE], LIMIT).await?;
-    Ok(())
+    units::enable(host).await
 }
 
 /// Takes everything away that the agent wrote. Packages, the site's pages and what lies on the shared files stay.
@@ -114,11 +98,8 @@ pub async fn enable(host: &Host) -> anyhow::Result<()> {
 /// When we are not root, or something cannot be removed.
 pub async fn uninstall(host: &Host) -> anyhow::Result<()> {
     root()?;
-    let units: Vec<&str> = UNITS.iter().map(|(name, _)| *name).collect();
-    host.try_run(&[&["systemctl", "disable", "--now"], units.as_slice()].concat(), LIMIT).await?;
-    for name in units {
-        host.remove(&format!("/etc/systemd/system/{name}"))?;
-    }
+    host.try_run(&["systemctl", "disable", "--now", AGENT, SERVICE, SOCKET], LIMIT).await?;
+    units::remove(host)?;
     if let Ok(os) = os::detect(host) {
         steps::efs::remove(host).await?;
         steps::index::remove(host)?;

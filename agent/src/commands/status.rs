@@ -60,6 +60,9 @@ fn table(status: &Status, alive: bool) -> String {
         if let (Some(what), Some(at)) = (&it.repaired, it.repaired_at) {
             let _ = write!(out, "  (mended {} s ago: {what})", now().saturating_sub(at));
         }
+        if let (State::Ok, Some(words), Some(at)) = (it.state, &it.last_error, it.last_error_at) {
+            let _ = write!(out, "  (failed {} s ago: {words})", now().saturating_sub(at));
+        }
         out.push('\n');
     }
     out

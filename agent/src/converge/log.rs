@@ -39,6 +39,11 @@ pub struct Report {
     /// When that was (seconds since 1970).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repaired_at: Option<u64>,
+    /// What went wrong last, and when it began to (seconds since 1970); stays when the step holds again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error_at: Option<u64>,
     /// How often it was applied since the agent started.
     pub applied: u32,
     /// How long the last repair took; the first look, where nothing was to mend since.
@@ -70,6 +75,8 @@ impl Log {
             words: None,
             repaired: None,
             repaired_at: None,
+            last_error: None,
+            last_error_at: None,
             applied: 0,
             millis: 0,
         };

@@ -1,6 +1,6 @@
 //! One table of facts for each family of distributions.
 
-use super::{Ahead, Apache, Damage, LocalDatabase, Modules, Os, Packages, PhpPlace};
+use super::{ANEW, Ahead, Apache, Damage, Heal, LocalDatabase, Modules, Os, Packages, PhpPlace};
 
 /// Where its facts are from:
 /// packages and their names, the group `apache`, `ec2-user`: the AL2023 user guide's LAMP tutorial and its list of
@@ -33,6 +33,7 @@ pub(super) static AMAZON: Os = Os {
         damage: Damage {
             verify: &["sh", "-c", "rpm -V -a | grep -E '^(..5|missing +c )'"],
             owner: &["rpm", "-q", "--qf", "%{NAME}:\\n", "-f"],
+            fetch: None,
             reinstall: &["dnf", "-y", "-q", "reinstall"],
         },
     },
@@ -69,7 +70,24 @@ pub(super) static DEBIAN: Os = Os {
         nfs: &["nfs-common"],
         stamps: &["/var/lib/dpkg/status"],
         query: &["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status} ${Version}\\n"],
-        heal: Some(&["dpkg", "--configure", "-a", "--force-confold"]),
+        heal: Some(Heal {
+            complete: &["env", "SYSTEMD_OFFLINE=1", "dpkg", "--configure", "-a", "--force-confold"],
+            fetch: &[
+                "env",
+                "SYSTEMD_OFFLINE=1",
+                "apt-get",
+                "-q",
+                "-y",
+                "-o",
+                "DPkg::Lock::Timeout=300",
+                "-o",
+                "Dpkg::Options::=--force-confold",
+                "--fix-broken",
+                "--no-remove",
+                "install",
+            ],
+            all: &["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status} ${Version}\\n"],
+        }),
         lists: Some("/var/lib/apt/lists"),
         refresh: &["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=2", "update"],
         install: &[
@@ -104,17 +122,16 @@ pub(super) static DEBIAN: Os = Os {
         damage: Damage {
             verify: &["sh", "-c", "dpkg --verify | grep -E '^(..5|missing +c )'"],
             owner: &["dpkg", "--search"],
+            fetch: Some(&["env", "--chdir", ANEW, "apt-get", "-q", "download"]),
             reinstall: &[
-                "apt-get",
-                "-q",
-                "-y",
-                "-o",
-                "DPkg::Lock::Timeout=300",
-                "-o",
+                "env",
+                "SYSTEMD_OFFLINE=1",
+                // Some packages look after their configuration by themselves: it comes back as well.
+                "UCF_FORCE_CONFFMISS=1",
+                "dpkg",
                 // An empty configuration file is removed before.
-                "Dpkg::Options::=--force-confold,confmiss",
-                "--reinstall",
-                "install",
+                "--force-confold,confmiss",
+                "--install",
             ],
         },
     },
@@ -126,7 +143,7 @@ pub(super) static DEBIAN: Os = Os {
         modules: Some(Modules {
             folder: "/etc/apache2/mods-enabled",
             enable: &["a2enmod", "-q"],
-            names: &["proxy", "proxy_fcgi", "setenvif", "alias"],
+            names: &["proxy", "proxy_fcgi", "setenvif", "alias", "dir", "mime", "authz_core"],
         }),
         test: &["apache2ctl", "configtest"],
     },

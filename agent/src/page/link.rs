@@ -1,7 +1,7 @@
 //! The way to the database, kept open across failovers.
 //!
 //! A failover moves the endpoint's name to another address; the old connections are dead, or silent, or lead to a
-//! server that has become read-only. So the keeper looks at the name every second, and four times a second while the
+//! server that has become read-only. So the keeper looks at the name more than once a second, and four times while the
 //! database is away or a query hangs; what leads to another address is dropped at once. While the database is
 //! away nobody's request waits for it: the keeper alone tries, a fresh attempt every quarter of a second
 //! whatever became of the one before, and the first that succeeds opens the way again. While nobody asks, a look now and
@@ -27,7 +27,7 @@ use super::{
 };
 use crate::feed::{DatabaseFeed, Feed};
 
-const CALM: Duration = Duration::from_secs(1);
+const CALM: Duration = Duration::from_millis(700);
 /// After this long without a question the next looks are so far apart.
 const IDLE: Duration = Duration::from_secs(10);
 const EAGER: Duration = Duration::from_millis(250);
@@ -83,7 +83,8 @@ impl Link {
         let came = Instant::now();
         let mut looked = self.looked.subscribe();
         self.asked.send_replace(came);
-        if looked.borrow_and_update().elapsed() > 2 * CALM {
+        let may_have_moved = looked.borrow_and_update().elapsed() > 2 * CALM;
+        if may_have_moved && self.state().trouble.is_none() {
             drop(timeout(SUSPICIOUS, looked.changed()).await);
         }
         let result = self.try_ask().await;

@@ -96,7 +96,7 @@ impl Metrics {
         put(
             "lamp_step_seconds",
             "gauge",
-            "How long a step's last run took.",
+            "How long a step's last repair took.",
             &steps(&|it| Duration::from_millis(it.millis).as_secs_f64()),
         );
         put(

@@ -23,7 +23,7 @@ use super::answer::{Answer, Trouble, ask};
 use crate::feed::DatabaseFeed;
 
 /// Connections of one host's page at most. A micro class of RDS has 66, and PHP's workers need theirs.
-pub const MOST: usize = 8;
+pub const MOST: usize = 4;
 const CONNECT: Duration = Duration::from_secs(2);
 
 pub struct Pool {

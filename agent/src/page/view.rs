@@ -13,7 +13,7 @@ use super::{
     escaped::Escaped,
     share::Content,
 };
-use crate::{converge::State, feed::Feed};
+use crate::{converge::State, feed::Feed, steps::php::digest};
 
 static STYLE: &str = include_str!("../../data/page.css");
 
@@ -115,7 +115,9 @@ fn host_card(out: &mut String, feed: &Feed) -> fmt::Result {
     if !feed.os.is_empty() {
         row(out, "System", &feed.os)?;
     }
-    row(out, "Generation", feed.generation.as_deref().unwrap_or("none yet"))?;
+    // Visitors need not know what it is made of.
+    let generation = feed.generation.as_ref().map(|it| digest([it]));
+    row(out, "Generation", generation.as_deref().unwrap_or("none yet"))?;
     out.push_str("</dl>");
     let failed = feed.steps.iter().find(|(_, it)| it.required && it.state == State::Failed);
     if let Some((name, report)) = failed {

@@ -4,19 +4,21 @@ use std::time::Duration;
 
 use anyhow::Context;
 use sd_notify::NotifyState;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{Agent, DRIFT, STATUS, notify};
 use crate::{
     converge::{self, Reports},
     feed::{self, Feed},
+    host::ROOT,
     report,
     source::Known,
-    steps::ready,
 };
 
 /// How long the news of the agent before us may stand: packages may take a quarter of an hour.
 const OLD_NEWS: Duration = Duration::from_secs(15);
+/// When what could not be told is told again.
+const AGAIN: Duration = Duration::from_secs(2);
 
 impl Agent {
     /// Says on the console why there is no configuration, and when there is one again.
@@ -45,7 +47,7 @@ impl Agent {
             let fit = converge::fit(&steps.borrow_and_update());
             let config = self.known.borrow().config.clone();
             let fine = converge::announce(&self.pass(config.as_ref()), fit).await;
-            let wait = if fine { DRIFT } else { Duration::from_secs(2) };
+            let wait = if fine { DRIFT } else { AGAIN };
             drop(timeout(wait, steps.wait_for(|it| converge::fit(it) != fit)).await);
         }
     }
@@ -57,18 +59,23 @@ impl Agent {
         if self.host.exists(feed::FILE) {
             drop(timeout(OLD_NEWS, ran.wait_for(|it| it.looked)).await);
         }
+        let mut said = None;
         loop {
             let reports = steps.borrow_and_update().clone();
             let now = known.borrow_and_update().clone();
             ran.mark_unchanged();
-            if let Err(err) = self.tell(reports, &now) {
-                tracing::warn!("{err:#}");
+            let trouble = self.tell(reports, &now).err().map(|err| format!("{err:#}"));
+            if let Some(words) = trouble.as_ref().filter(|it| said.as_ref() != Some(*it)) {
+                tracing::warn!("{words}");
             }
+            // Somebody may remove what was told, and a package may get another version without any step of ours.
+            let again = if trouble.is_some() { AGAIN } else { DRIFT };
+            said = trouble;
             tokio::select! {
                 Ok(()) = steps.changed() => (),
                 Ok(()) = known.changed() => (),
                 Ok(()) = ran.changed() => (),
-                else => return std::future::pending().await,
+                () = sleep(again) => (),
             }
         }
     }
@@ -86,17 +93,18 @@ impl Agent {
         let generation = feed.generation.as_deref().unwrap_or("none");
         notify(&[NotifyState::Status(&format!("{order}; generation {generation}"))]);
         let versions = self.memory.versions.lock().map(|it| it.clone()).unwrap_or_default();
+        feed.publish(&self.host)?;
+        let status =
+            serde_json::to_vec_pretty(&report::status(&feed, &versions)).context("writing the status")?;
+        self.host.put(STATUS, &status, 0o644, ROOT)?;
+        // Last: the operator shall not hear of a generation that the page does not have.
         self.reports.send_if_modified(|it| {
             let text = report::text(&feed, &versions);
             let moved = *it != text;
             *it = text;
             moved
         });
-        feed.publish(&self.host)?;
-        ready::folder(&self.host)?;
-        let status =
-            serde_json::to_vec_pretty(&report::status(&feed, &versions)).context("writing the status")?;
-        self.host.write(STATUS, &status, 0o644, None)
+        Ok(())
     }
 }
 

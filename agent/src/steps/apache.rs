@@ -38,6 +38,11 @@ ListenBacklog 4096
 <FilesMatch "\.php$">
     SetHandler "proxy:unix:{socket}|fcgi://localhost"
 </FilesMatch>
+# Of a process' 25 threads. Where PHP waits for a database that is silent, the others go on answering the balancer; who
+# comes then is refused.
+<Proxy "fcgi://localhost">
+    ProxySet max=18 acquire=250
+</Proxy>
 
 <Directory "/var/www/html">
     # A link leads only to what its maker owns: never to root's dbinfo.inc, not even a link on the shared files.

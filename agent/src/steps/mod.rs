@@ -2,6 +2,8 @@
 
 pub mod packages;
 
+mod heal;
+
 mod torn;
 
 pub mod accounts;

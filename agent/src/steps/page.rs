@@ -1,11 +1,13 @@
-//! The index page's port is open, now and after the next boot: whoever connects to it wakes the page.
+//! Both services of this program start at the next boot, and the index page's port is open: whoever connects to it
+//! wakes the page.
 
 use std::time::Duration;
 
-use crate::{converge::Step, host::Host};
-
-pub const SERVICE: &str = "lampd-page.service";
-pub const SOCKET: &str = "lampd-page.socket";
+use crate::{
+    converge::Step,
+    host::Host,
+    units::{self, SERVICE, SOCKET},
+};
 
 const ADDRESS: &str = "127.0.0.1:8080";
 
@@ -17,15 +19,17 @@ impl Step for Page {
     const REQUIRED: bool = false;
 
     async fn check(&self, host: &Host) -> anyhow::Result<Option<String>> {
-        if !host.exists(&format!("/etc/systemd/system/sockets.target.wants/{SOCKET}")) {
-            return Ok(Some(format!("{SOCKET} does not start at boot")));
+        if let Some(wrong) = units::differ(host)? {
+            return Ok(Some(wrong));
         }
         Ok((!host.connects(ADDRESS).await).then(|| format!("nobody listens on {ADDRESS}")))
     }
 
     async fn apply(&self, host: &Host) -> anyhow::Result<()> {
-        let limit = Duration::from_secs(20);
-        host.run(&["systemctl", "enable", SOCKET, SERVICE], limit).await?;
-        host.run(&["systemctl", "start", SOCKET, SERVICE], limit).await.map(drop)
+        if units::differ(host)?.is_some() {
+            units::write(host)?;
+            units::enable(host).await?;
+        }
+        host.run(&["systemctl", "start", SOCKET, SERVICE], Duration::from_secs(20)).await.map(drop)
     }
 }

@@ -33,15 +33,17 @@ fn ini() -> String {
     )
 }
 
-/// Over the distribution's pool `www`; each worker holds at most one connection to the database, and a micro class
-/// of RDS has 66: four hosts with this many, and eight in the page's pool, use at most 64.
+/// Over the distribution's pool `www`. A micro class of RDS takes 66 connections: the lab's eight hosts with these
+/// workers, of which each keeps one, and as many in each page's pool use at most 64. A worker keeps the connection of a
+/// former password as well, until it ends.
 const POOL: &str = "; Written by lampd; a change here is undone within a minute.\n\
 [global]\n\
 ; On a reload, pages that are being made are finished first: without this they would be cut off.\n\
 process_control_timeout = 10s\n\
 [www]\n\
 pm = ondemand\n\
-pm.max_children = 8\n\
+pm.max_children = 4\n\
+pm.max_requests = 1000\n\
 pm.process_idle_timeout = 60s\n\
 ; A thousand clients at once wait here instead of being refused.\n\
 listen.backlog = 4096\n";

@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 
 use crate::{
     host::{Host, last_words},
-    os::Damage,
+    os::{ANEW, Damage},
 };
 
 /// Holds the boot in which files were unpacked without being synced.
@@ -74,10 +74,31 @@ pub(super) async fn mend(damage: &Damage, host: &Host) -> anyhow::Result<()> {
             bail!("whose is {}? {}", paths[0], last_words(&out));
         }
         tracing::warn!("packages: the power cut damaged {}: installing them anew", names.join(", "));
-        let again = host.run(&[damage.reinstall, &names].concat(), Duration::from_secs(600)).await;
-        again.context("installing damaged packages anew")?;
+        anew(damage, &names, host).await.context("installing damaged packages anew")?;
     }
     end(host).await
+}
+
+/// Installs packages once more, whatever is left of them.
+///
+/// # Errors
+/// The package manager's words.
+pub(super) async fn anew(damage: &Damage, names: &[&str], host: &Host) -> anyhow::Result<()> {
+    let limit = Duration::from_secs(600);
+    let Some(fetch) = damage.fetch else {
+        return host.run(&[damage.reinstall, names].concat(), limit).await.map(drop);
+    };
+    host.remove_all(ANEW)?;
+    host.mkdir(ANEW, 0o755)?;
+    let work = async {
+        host.run(&[fetch, names].concat(), limit).await?;
+        let archives: Vec<String> = host.list(ANEW)?.iter().map(|it| format!("{ANEW}/{it}")).collect();
+        let archives: Vec<&str> = archives.iter().map(String::as_str).collect();
+        host.run(&[damage.reinstall, &archives].concat(), limit).await
+    };
+    let result = work.await;
+    host.remove_all(ANEW)?;
+    result.map(drop)
 }
 
 /// Of a line such as `??5?????? c /etc/x`: the path, and whether it is configuration. Other files may be missing on
@@ -94,7 +115,8 @@ mod tests {
     use super::*;
     use crate::host::{Output, script::scripted};
 
-    const DAMAGE: Damage = Damage { verify: &["verify"], owner: &["owner"], reinstall: &["again"] };
+    const DAMAGE: Damage =
+        Damage { verify: &["verify"], owner: &["owner"], fetch: None, reinstall: &["again"] };
 
     #[tokio::test]
     async fn after_a_power_cut_only_what_is_damaged_is_installed_anew() {

@@ -149,46 +149,6 @@ fn converging_once_reads_the_store_falls_back_to_what_is_known_and_leaves_the_se
     host.sh("test -s /etc/lamp/php/dbinfo.inc");
 }
 
-#[test]
-fn a_locked_package_database_and_a_mirror_that_is_down_delay_and_do_not_defeat() {
-    let lab = Lab::new();
-    lab.put_usual();
-    let host = lab.host("web1", rehearsal::Image::plain());
-    // As dpkg itself locks, which knows nothing of flock.
-    host.sh(
-        "setsid perl -MFcntl -e 'open(F, \"+>>\", \"/var/lib/dpkg/lock-frontend\") or die \"open $!\"; \
-         my $lock = pack(\"s s x![q] q q i x![q]\", F_WRLCK, 0, 0, 0, 0); \
-         fcntl(F, F_SETLK, $lock) or die \"lock $!\"; \
-         open(R, \">\", \"/run/held\"); print R $$; close(R); sleep' < /dev/null > /run/holder 2>&1 & \
-         sleep 0.1; until test -s /run/held; do test ! -s /run/holder || { cat /run/holder >&2; exit 1; }; done",
-    );
-    host.install();
-    host.until("waiting for the lock", Duration::from_secs(120), || {
-        !host.sh("pgrep -f '[a]pt-get.*--mark-auto' || true").is_empty()
-    });
-    host.sh("kill -0 $(cat /run/held)");
-    let (state, words) = host.step("packages");
-    assert!(state == "working" && words.contains("not installed: apache2"), "{state}: {words}");
-    // It goes on as soon as the lock is free, and finds no mirror.
-    lab.region.packages(false).unwrap();
-    host.sh("kill $(cat /run/held)");
-    host.until("told that the mirror is away", Duration::from_secs(120), || {
-        let (state, words) = host.step("packages");
-        state == "failed" && words.contains("apt-get")
-    });
-    assert!(host.instance.console().unwrap().contains("packages: "));
-    lab.region.packages(true).unwrap();
-    // In the middle of the installation the power goes.
-    host.until("unpacking", Duration::from_secs(120), || {
-        host.instance.exec(&["sh", "-c", "grep -q half-installed /var/lib/dpkg/status || ls /var/lib/dpkg/updates/0* || dpkg-query -W -f '${db:Status-Status}\n' | grep -qx unpacked"]).unwrap().success()
-    });
-    host.instance.kill().unwrap();
-    host.instance.start().unwrap();
-    host.instance.wait_until_running().ok();
-    host.until_ready();
-    assert_eq!(host.sh("dpkg --audit"), "");
-}
-
 /// Folder, the step that writes there, what gives it something to write, and the file.
 const FULL: [(&str, &str, &str, &str); 4] = [
     ("/var/www/html", "index", "echo old > /var/www/html/index.php", "/var/www/html/index.php"),

@@ -32,6 +32,11 @@ const BREAKS: &[(&str, &str, &str)] = &[
         "apache",
         "test -e /etc/apache2/mods-enabled/proxy_fcgi.load",
     ),
+    (
+        "a2dismod -qf dir; systemctl restart apache2 || true",
+        "apache",
+        "test -e /etc/apache2/mods-enabled/dir.load && systemctl is-active apache2",
+    ),
     ("systemctl stop apache2", "web", "systemctl is-active apache2"),
     (
         "systemctl disable php8.2-fpm; systemctl stop php8.2-fpm",
@@ -42,6 +47,11 @@ const BREAKS: &[(&str, &str, &str)] = &[
         "systemctl disable --now lampd-page.socket lampd-page.service",
         "page",
         "systemctl is-active lampd-page.service && systemctl is-enabled lampd-page.socket lampd-page.service",
+    ),
+    (
+        "echo '# by hand' >> /etc/systemd/system/lampd.service; systemctl disable lampd",
+        "page",
+        "! grep -q 'by hand' /etc/systemd/system/lampd.service && systemctl is-enabled lampd",
     ),
     ("rm /run/lamp/lamp-ready", "ready", "test -e /run/lamp/lamp-ready"),
     (
@@ -79,6 +89,11 @@ async fn everything_that_is_broken_by_hand_is_mended_within_a_minute_and_reporte
                 host.page("/healthz").status == 200 && host.site("/").status == 200
             });
         }
+        // What the agent told is told again, and a page that begins anew finds it.
+        host.sh("rm /run/lamp/page.json /run/lamp/status.json; systemctl restart lampd-page");
+        host.until("told again", Duration::from_secs(60), || {
+            host.page("/healthz").status == 200 && host.status()["converged"] == true
+        });
         host.until("reported", Duration::from_secs(30), || {
             lab.report(&host)["steps"]["index"]
                 .as_str()

@@ -154,9 +154,9 @@ fn a_baked_image_is_sealed_and_its_hosts_are_healthy_within_a_second_of_the_agen
     assert_ne!(host.sh("cat /etc/machine-id").trim(), "");
     host.install();
     host.until_ready();
-    // As at its next boot: the agent starts, everything else is there.
+    // As at its first start: everything is installed, and nothing is known of the stack.
     let script = format!(
-        "systemctl stop lampd lampd-page.socket lampd-page; rm -f /run/lamp/*.json /run/lamp/beat /run/lamp/alive /run/lamp/lamp-ready; \
+        "systemctl stop lampd lampd-page.socket lampd-page; rm -f /var/lib/lamp/parameters.json /etc/lamp/php/dbinfo.inc /run/lamp/*.json /run/lamp/beat /run/lamp/alive /run/lamp/lamp-ready; \
          from=$(date +%s%N); systemctl start lampd-page.socket; systemctl start --no-block lampd; \
          until curl -sf -m 1 http://127.0.0.1:8080/healthz > /dev/null; do sleep 0.01; done; \
          echo $(( ($(date +%s%N) - from) / 1000000 )); grep -q {STACK} /etc/lamp/agent.toml"

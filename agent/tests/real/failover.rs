@@ -84,7 +84,7 @@ async fn a_read_only_old_primary_is_left_although_it_answers() {
     old.sql("SET GLOBAL read_only = 1").await;
     page.resolve(NEW);
     let took = page.until("moved", |it| it.json()["rows"][0]["name"] == "new").await;
-    assert!(took <= Duration::from_millis(1300), "{took:?}");
+    assert!(took <= Duration::from_secs(1), "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

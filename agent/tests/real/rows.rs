@@ -216,6 +216,11 @@ async fn a_stack_without_a_database_is_told_so() {
     let html = get(page.at, "/").await;
     assert_eq!(html.status, 503);
     assert!(html.body.contains("The stack has no database yet."), "{}", html.body);
+    // Nobody waits for the name of a database that there is not.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let began = Instant::now();
+    assert_eq!(get(page.at, "/").await.status, 503);
+    assert!(began.elapsed() < Duration::from_millis(150), "{:?}", began.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -147,11 +147,10 @@ async fn wait(session: &Session, generation: &str, ui: &mut Ui) -> anyhow::Resul
 fn lateness(report: Option<&String>, generation: &str) -> Option<String> {
     let Some(report) = report else { return Some("has reported nothing yet".to_owned()) };
     let report: Json = serde_json::from_str(report).unwrap_or_default();
-    let is_new = report["generation"] == generation;
-    match (is_new && report["converged"] == true, report["last_error"].as_str()) {
-        (true, _) => None,
+    match (report["converged"] == true, report["last_error"].as_str()) {
+        (true, _) if report["generation"] == generation => None,
         (false, Some(err)) => Some(err.to_owned()),
-        (false, None) => Some("runs an older generation".to_owned()),
+        _ => Some("runs an older generation".to_owned()),
     }
 }
 
@@ -167,6 +166,11 @@ mod tests {
         assert_eq!(
             of(r#"{"generation":"7","converged":false,"last_error":"dbinfo: full"}"#).unwrap(),
             "dbinfo: full"
+        );
+        // Of the past.
+        assert_eq!(
+            of(r#"{"generation":"6","converged":true,"last_error":"packages: 404"}"#).unwrap(),
+            "runs an older generation"
         );
         assert_eq!(of("{}").unwrap(), "runs an older generation");
         assert_eq!(lateness(None, "7").unwrap(), "has reported nothing yet");
