@@ -62,6 +62,20 @@ impl Plan {
     pub fn refusals(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|it| matches!(it.action, Action::Refuse { .. }))
     }
+
+    /// Whether it does nothing that was not agreed to. What AWS or somebody else got done meanwhile is no news.
+    pub fn is_within(&self, agreed: &Plan) -> bool {
+        let before = |node: &str| agreed.steps.iter().find(|it| it.node == node).map(|it| &it.action);
+        self.steps.iter().all(|it| match (before(&it.node), &it.action) {
+            (_, Action::Keep | Action::Wait { .. }) => true,
+            (Some(Action::Configure { changes: agreed }), Action::Configure { changes }) => {
+                changes.iter().all(|it| agreed.contains(it))
+            }
+            // What was on its way out is gone.
+            (Some(Action::Wait { state }), Action::Create) => Phase::Pending(state.clone()).is_going(),
+            (before, action) => before == Some(action),
+        })
+    }
 }
 
 /// Decides what to do with every node of the stack and with everything of ours that is not in it.
