@@ -38,6 +38,15 @@ impl Seen {
             typed: Arc::new(()),
         }
     }
+
+    /// Whether it can be changed as it is now.
+    pub(super) fn is_changeable(&self) -> bool {
+        match &self.phase {
+            Phase::Ready => true,
+            Phase::Pending(_) => self.kind.changes_while_pending && !self.phase.is_going(),
+            Phase::Failed(_) => false,
+        }
+    }
 }
 
 /// What the engine needs of a desired resource, whatever its kind.

@@ -39,6 +39,8 @@ pub trait Resource: Clone + Serialize + Send + Sync + 'static {
     const LINGERS: bool = false;
     /// Whether one that failed is kept for a person to look at rather than made anew.
     const HOLDS_DATA: bool = false;
+    /// Whether it can be changed before it is ready, which may be just what it waits for.
+    const CHANGES_WHILE_PENDING: bool = false;
     /// Whether its tags are EC2's own, which a single call tells the absence of.
     const EC2_TAGGED: bool = false;
 

@@ -148,6 +148,29 @@ fn a_pending_node_is_waited_for_and_says_what_aws_says() {
 }
 
 #[test]
+fn what_waits_for_its_own_change_is_changed_first() {
+    play(async {
+        let wanted = |size| {
+            let mut s = empty();
+            let _: Ref<Precious> = s.toy("data", size, &[]);
+            s
+        };
+        up(&wanted(2)).await;
+        cloud(|it| it.thing("precious/data").stuck_at = Some(2));
+        let (took, report) = timed(up(&wanted(1))).await;
+        assert_eq!(*outcome(&report, "precious/data"), Outcome::Changed);
+        assert!(took < Duration::from_secs(10), "{took:?}");
+        // A passing error is no reason to wait for what cannot come by itself.
+        cloud(|it| {
+            it.thing("precious/data").stuck_at = Some(1);
+            it.fault("configure data", "Throttling", false, 3);
+        });
+        assert!(up(&wanted(3)).await.is_ok());
+        assert_eq!(cloud(|it| it.state()), [("precious/data".to_owned(), 3, vec![])]);
+    });
+}
+
+#[test]
 fn a_failed_node_is_made_anew_unless_it_holds_data() {
     play(async {
         let mut s = one(0);

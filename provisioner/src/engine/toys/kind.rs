@@ -1,4 +1,4 @@
-//! The kind of the toy cloud's things; `DATA`: one that holds data.
+//! The kind of the toy cloud's things; `DATA`: one that holds data, and can be changed before it is ready.
 
 use std::time::Duration;
 
@@ -33,6 +33,7 @@ impl<const DATA: bool> Resource for Toy<DATA> {
     const UNIQUE: bool = DATA;
     const LINGERS: bool = true;
     const HOLDS_DATA: bool = DATA;
+    const CHANGES_WHILE_PENDING: bool = DATA;
     const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
     async fn list(_: &Aws) -> aws::Result<Vec<Found<Self>>> {
@@ -63,6 +64,7 @@ impl<const DATA: bool> Resource for Toy<DATA> {
                 failed,
                 made: now,
                 ready: now + ready_after,
+                stuck_at: None,
                 gone: None,
             }))
         })
