@@ -18,6 +18,8 @@ mod drift;
 mod faults;
 #[path = "scenarios/harness.rs"]
 mod harness;
+#[path = "scenarios/interrupt.rs"]
+mod interrupt;
 #[path = "scenarios/lock.rs"]
 mod lock;
 #[path = "scenarios/neighbours.rs"]

@@ -88,7 +88,8 @@ impl Session {
 }
 
 /// Ctrl-C and an orderly end from outside: nothing new is begun, what runs is finished. A second one ends at once,
-/// which is safe as well: the account is the state.
+/// which is safe as well: the account is the state. Once watched, signals never end the program by themselves again,
+/// so a command keeps one to its end.
 pub(super) struct Interrupt {
     stop: Stop,
     task: tokio::task::JoinHandle<()>,
@@ -122,6 +123,14 @@ impl Interrupt {
 
     pub(super) fn stop(&self) -> Stop {
         self.stop.clone()
+    }
+
+    /// What a wait comes to, which may be ended at any moment; `None`: it was.
+    pub(super) async fn or<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            it = wait => Some(it),
+            () = self.stop.asked() => None,
+        }
     }
 }
 

@@ -19,16 +19,21 @@ pub(super) async fn up(session: Session, yes: bool, no_wait: bool, ui: &mut Ui) 
     let plan = engine::plan(&session.stack, &observed);
     ui.plan(&plan, &forecast(&session.stack, &plan));
     refuse(&plan)?;
+    if !plan.is_empty() && !ui.confirm("Carry out this plan?", yes)? {
+        ui.note("nothing was changed");
+        return Ok(Exit::Failed);
+    }
+    let interrupt = Interrupt::watch(ui.notes());
     let (exit, observed) = match plan.is_empty() {
         true => (Exit::Fine, observed),
-        false if !ui.confirm("Carry out this plan?", yes)? => {
-            ui.note("nothing was changed");
-            return Ok(Exit::Failed);
-        }
-        false => build(&session, plan, ui).await?,
+        false => build(&session, plan, &interrupt, ui).await?,
     };
-    if exit == Exit::Fine && !no_wait && !health::wait(&session, &observed, ui).await? {
-        return Ok(Exit::Failed);
+    if exit == Exit::Fine && !no_wait {
+        match interrupt.or(health::wait(&session, &observed, ui)).await.transpose()? {
+            Some(true) => (),
+            Some(false) => return Ok(Exit::Failed),
+            None => bail!("interrupted: all is built, but its health is not known; see `lamp status`"),
+        }
     }
     ui.addresses(&session.cloud.here(health::addresses(&session.config, &observed))?);
     if let Some(cost) = session.cloud.cost() {
@@ -38,9 +43,13 @@ pub(super) async fn up(session: Session, yes: bool, no_wait: bool, ui: &mut Ui) 
 }
 
 /// Carries out the plan that the operator has seen, and nothing else.
-pub(super) async fn build(session: &Session, seen: Plan, ui: &mut Ui) -> anyhow::Result<(Exit, Observed)> {
-    let interrupt = Interrupt::watch(ui.notes());
-    let lock = take_lock(session, "lamp up", &interrupt, ui).await?;
+pub(super) async fn build(
+    session: &Session,
+    seen: Plan,
+    interrupt: &Interrupt,
+    ui: &mut Ui,
+) -> anyhow::Result<(Exit, Observed)> {
+    let lock = take_lock(session, "lamp up", interrupt, ui).await?;
     let done = async {
         let observed = look_again(session, &seen).await?;
         let plan = engine::plan(&session.stack, &observed);
