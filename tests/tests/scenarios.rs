@@ -12,6 +12,8 @@ mod config;
 mod conventions;
 #[path = "scenarios/crash.rs"]
 mod crash;
+#[path = "scenarios/database.rs"]
+mod database;
 #[path = "scenarios/drift.rs"]
 mod drift;
 #[path = "scenarios/faults.rs"]

@@ -115,11 +115,10 @@ pub fn plan(stack: &Stack, observed: &Observed) -> Plan {
 
 fn decide(node: &Node, seen: &Seen, stack: &Stack, observed: &Observed) -> Action {
     match &seen.phase {
-        Phase::Failed(why) if seen.kind.holds_data => Action::Refuse {
-            why: format!("{} failed: {why}; it may hold data, so look at it and delete it by hand", seen.id),
-            changes: Vec::new(),
-        },
-        Phase::Failed(why) => Action::Remake { why: why.clone() },
+        Phase::Failed(why) if !seen.kind.holds_data => Action::Remake { why: why.clone() },
+        Phase::Failed(why) if !node.resource.cures(seen) => {
+            Action::Refuse { why: failure(seen, why), changes: Vec::new() }
+        }
         // Whatever it is like, it goes; its successor will be as wanted.
         Phase::Pending(state) if seen.phase.is_going() => Action::Wait { state: state.clone() },
         phase => match (changes(node, seen, stack, observed), phase) {
@@ -129,6 +128,15 @@ fn decide(node: &Node, seen: &Seen, stack: &Stack, observed: &Observed) -> Actio
             (changes, _) => Action::Configure { changes },
         },
     }
+}
+
+/// The failure of what holds data, which no run may remove, and what the operator can do.
+pub(super) fn failure(seen: &Seen, why: &str) -> String {
+    let way_out = seen.kind.way_out(seen);
+    let way_out = way_out
+        .as_deref()
+        .unwrap_or("it may hold data, so look at it, and delete it by hand only if they may go");
+    format!("{} failed: {why}; {way_out}", seen.id)
 }
 
 /// Why these changes cannot be made, and what the operator can do.

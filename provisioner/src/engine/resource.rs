@@ -61,6 +61,16 @@ pub trait Resource: Clone + Serialize + Send + Sync + 'static {
         None
     }
 
+    /// Whether changing what failed to this is the way to heal it.
+    fn cures(&self, _have: &Found<Self>) -> bool {
+        false
+    }
+
+    /// What a person does about a failure of what holds data, where that is not to look at it.
+    fn way_out(_have: &Found<Self>) -> Option<String> {
+        None
+    }
+
     /// Sets tags that are missing or differ. Kinds whose `list` reads no tags need none of it.
     fn tag(_id: &str, _tags: &Tags, _aws: &Aws) -> impl Future<Output = aws::Result<()>> + Send {
         async { Ok(()) }

@@ -10,7 +10,7 @@ use super::{
     clock::now,
     destroy,
     patience::Patience,
-    plan::{changes, refusal},
+    plan::{changes, failure, refusal},
 };
 use crate::aws;
 
@@ -80,7 +80,11 @@ impl Run<'_> {
                     seen = self.ready(node, Some(&have.phase), now(), Duration::ZERO).await?;
                     continue;
                 }
-                Phase::Failed(why) if remade || have.kind.holds_data => {
+                Phase::Failed(_) if node.resource.cures(&have) => (),
+                Phase::Failed(why) if have.kind.holds_data => {
+                    return Err(aws::Error::refused(failure(&have, why)));
+                }
+                Phase::Failed(why) if remade => {
                     return Err(aws::Error::refused(format!("{} failed: {why}", have.id)));
                 }
                 // Once: what it was made from may have been too young.
@@ -262,10 +266,10 @@ impl Run<'_> {
                     (false, _) if !shows.is_over() => "the change to show".to_owned(),
                     _ => return Ok(Some(it)),
                 },
-                Some(it) if matches!(it.phase, Phase::Failed(_)) => return Ok(Some(it)),
                 Some(it) => match it.phase {
-                    Phase::Pending(state) => state,
-                    _ => String::new(),
+                    Phase::Failed(_) if shows.is_over() => return Ok(Some(it)),
+                    Phase::Failed(state) | Phase::Pending(state) => state,
+                    Phase::Ready => String::new(),
                 },
                 None => "it to show up".to_owned(),
             };
