@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::{
     aws::{Aws, Settings, usual_region},
     cli::{DEFAULT_FILE, Global, Target},
-    config::{self, Config, ConfigErrors, SaidRegion},
+    config::{self, Config, ConfigErrors, Paths, SaidRegion},
     engine::{Kind, Observed, Stack, Stop, observe},
     kinds,
     lock::Lock,
@@ -32,11 +32,11 @@ pub(super) struct Session {
 ///
 /// # Errors
 /// Everything that is wrong with the file.
-pub(super) async fn load(global: &Global, target: Target) -> Result<Config, ConfigErrors> {
+pub(super) async fn load(global: &Global, target: Target, paths: Paths) -> Result<Config, ConfigErrors> {
     let (file, around) = (file(global), region_around(global, target).await);
     let region = SaidRegion { typed: global.region.as_deref(), around: around.as_deref() };
     match global.config.is_some() || file.exists() {
-        true => config::load(file, region),
+        true => config::load(file, region, paths),
         false => config::parse(DEFAULT_FILE, "", region),
     }
 }
@@ -48,7 +48,7 @@ pub(super) async fn load(global: &Global, target: Target) -> Result<Config, Conf
 pub(super) async fn read(global: &Global, target: Target, text: &str) -> Result<Config, ConfigErrors> {
     let around = region_around(global, target).await;
     let region = SaidRegion { typed: global.region.as_deref(), around: around.as_deref() };
-    config::read_at(file(global), text, region)
+    config::read_at(file(global), text, region, Paths::Checked)
 }
 
 async fn region_around(global: &Global, target: Target) -> Option<String> {
@@ -68,7 +68,12 @@ impl Session {
     ///
     /// # Errors
     /// No credentials, an account that does not answer, or local files that cannot be read.
-    pub(super) async fn open(config: Config, global: &Global, cloud: Cloud) -> anyhow::Result<Session> {
+    pub(super) async fn open(
+        config: Config,
+        paths: Paths,
+        global: &Global,
+        cloud: Cloud,
+    ) -> anyhow::Result<Session> {
         let mut aws = Aws::connect(&config.stack, cloud.connect(global, &config)).await?;
         aws.settings = Settings {
             final_snapshot: None,
@@ -76,7 +81,10 @@ impl Session {
             compare_passwords: config.database.password_file.is_some(),
         };
         let account = aws.account().await.context("asking who we are")?;
-        let surroundings = Surroundings::read(&config, &account, aws.endpoint.as_deref())?;
+        let surroundings = match paths {
+            Paths::Checked => Surroundings::read(&config, &account, aws.endpoint.as_deref())?,
+            Paths::Ignored => Surroundings { account, ..Surroundings::imagined(&config) },
+        };
         let stack = stack(&config, &surroundings)?;
         Ok(Session { config, stack, kinds: kinds::all(), aws, cloud })
     }

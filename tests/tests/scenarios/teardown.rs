@@ -104,6 +104,29 @@ fn what_takes_time_to_go_is_waited_for_in_the_right_order() {
 }
 
 #[test]
+fn the_files_that_a_stack_was_made_of_may_be_gone() {
+    let lab = Lab::new(
+        "[agent]\nbinary = \"lampd\"\n[site]\nfolder = \"site\"\n[database]\npassword_file = \"password\"\n",
+    );
+    std::fs::create_dir(lab.path("site")).unwrap();
+    std::fs::write(lab.path("site/index.html"), "<h1>mine</h1>\n").unwrap();
+    std::fs::write(lab.path("password"), "correct-horse-battery\n").unwrap();
+    lab.up();
+    std::fs::remove_dir_all(lab.path("site")).unwrap();
+    std::fs::remove_file(lab.path("password")).unwrap();
+    std::fs::remove_file(lab.path("lampd")).unwrap();
+    for it in std::fs::read_dir(lab.path("keys")).unwrap() {
+        std::fs::write(it.unwrap().path(), "no key").unwrap();
+    }
+    lab.lamp("--on aws plan").expect(2).says(&["is not a folder"]);
+    lab.lamp("--on aws unlock --yes").ok();
+    // It gets as far as the rule that forbids it.
+    lab.lamp("--on aws ssh").expect(1).says(&["SSH is closed"]);
+    lab.down();
+    lab.assert_nothing_left("without the files");
+}
+
+#[test]
 fn backups_of_files_outlive_them_and_are_told_of() {
     let lab = Lab::new(
         "[parts]\npublic_hosts = false\nprivate_hosts = false\nscaling_group = false\ndatabase = false\nreplica = false\n\

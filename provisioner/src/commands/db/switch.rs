@@ -20,7 +20,7 @@ use crate::{
     aws::patiently,
     cli::{DEFAULT_FILE, Global, Target},
     commands::up,
-    config::{self, Config, Server},
+    config::{self, Config, Paths, Server},
     engine::{self, Action},
     kinds::host_reports,
     timing::forecast,
@@ -42,7 +42,7 @@ pub(in crate::commands) async fn wanted(
     server: Server,
 ) -> anyhow::Result<Config> {
     // A mistake in the file is told as by every other command.
-    session::load(global, target).await?;
+    session::load(global, target, Paths::Checked).await?;
     Ok(session::read(global, target, &edited(session::file(global), server)?).await?)
 }
 
