@@ -51,7 +51,7 @@ pub(super) async fn down(
         Ok(all) => remove(&mut session, &all, final_snapshot, &interrupt, ui).await,
         Err(err) => Err(err),
     };
-    give_back(lock, done).await
+    give_back(lock, done, ui).await
 }
 
 /// One that stays would keep half the stack with it.

@@ -167,8 +167,18 @@ pub(super) async fn take_lock(
 ///
 /// # Errors
 /// That of the run; or that the lock could not be given back.
-pub(super) async fn give_back<T>(lock: Lock, done: anyhow::Result<T>) -> anyhow::Result<T> {
-    let Err(err) = lock.release().await else { return done };
+pub(super) async fn give_back<T>(lock: Lock, done: anyhow::Result<T>, ui: &mut Ui) -> anyhow::Result<T> {
+    let err = match lock.release().await {
+        Ok(None) => return done,
+        Ok(Some(how)) => {
+            ui.note(&format!(
+                "the lock was lost during the run: {how}. Nothing new was begun once that was seen; see what else runs, \
+                 and run it again"
+            ));
+            return done;
+        }
+        Err(err) => err,
+    };
     let kept = format!(
         "the lock could not be given back ({err}): nobody holds it any more, and `lamp unlock` removes it"
     );

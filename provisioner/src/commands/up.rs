@@ -75,7 +75,7 @@ pub(super) async fn build(
         Ok((Exit::Fine, observed))
     };
     let done = done.await;
-    give_back(lock, done).await
+    give_back(lock, done, ui).await
 }
 
 /// Another run may have changed the account between the look and the lock. Where there was nothing at all, it is

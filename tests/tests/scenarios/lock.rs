@@ -123,6 +123,24 @@ fn a_lock_that_could_not_be_given_back_hides_no_other_error() {
 }
 
 #[test]
+fn whose_lock_was_broken_begins_nothing_new_and_is_told_why() {
+    let lab = Lab::new("");
+    // Longer than a holder needs to notice.
+    lab.proxy.fail("elasticfilesystem:CreateFileSystem", 1, Fault::Late(Duration::from_secs(40)));
+    std::thread::scope(|scope| {
+        let holder = scope.spawn(|| lab.lamp("--on aws up --yes"));
+        lab.eventually("it builds", || lab.proxy.calls().iter().any(|it| it.action == "CreateFileSystem"));
+        let words = ["--on", "aws", "unlock", "--yes"];
+        let unlock = scenarios::lamp::command(lab.folder(), &lab.proxy.url(), &words);
+        scenarios::lamp::run(unlock, Duration::from_secs(30), None).ok().says(&["the lock is broken"]);
+        let up = holder.join().unwrap().expect(1);
+        up.says(&["the run was interrupted", "the lock was lost", "somebody broke it with `lamp unlock`"]);
+    });
+    assert!(lab.snapshot().all("mount-target").is_empty());
+    lab.up();
+}
+
+#[test]
 fn unlock_explains_and_frees() {
     let lab = Lab::new("");
     // Nobody holds it.
