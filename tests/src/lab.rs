@@ -5,8 +5,10 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::sync::watch;
 
 use crate::account::Account;
+use crate::call::Call;
 use crate::lamp::{LIMIT, Run, command, run};
 use crate::moto::Moto;
 use crate::proxy::Proxy;
@@ -142,6 +144,29 @@ impl Lab {
         let words: Vec<&str> = words.split_whitespace().collect();
         let pid = self.proxy.kill_after(n);
         let mut it = run(command(self.folder.path(), &self.proxy.url(), &words), LIMIT, Some(pid));
+        self.proxy.settle();
+        it.calls = self.proxy.calls_since(mark);
+        it
+    }
+
+    /// Runs `lamp` and interrupts it, as Ctrl-C does, once it has made such calls.
+    #[track_caller]
+    pub fn lamp_interrupted(&self, words: &str, when: impl Fn(&[Call]) -> bool) -> Run {
+        let mark = self.proxy.mark();
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let command = command(self.folder.path(), &self.proxy.url(), &words);
+        let (pid, seen) = watch::channel(None);
+        let mut it = std::thread::scope(|scope| {
+            let running = scope.spawn(move || run(command, LIMIT, Some(pid)));
+            while !running.is_finished() && !when(&self.proxy.calls()[mark..]) {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            if let (false, Some(pid)) = (running.is_finished(), *seen.borrow()) {
+                // SAFETY: no memory is involved, and the child has not been reaped.
+                unsafe { libc::kill(pid, libc::SIGINT) };
+            }
+            running.join().expect("a run")
+        });
         self.proxy.settle();
         it.calls = self.proxy.calls_since(mark);
         it

@@ -17,6 +17,8 @@ pub struct Slow {
     pub image: Duration,
     /// How long databases, NAT gateways, mount targets and load balancers take to go.
     pub deletion: Duration,
+    /// Databases have no room left until they are given more.
+    pub full: bool,
 }
 
 /// What was made when, and how long that matters.
@@ -58,6 +60,9 @@ impl Ages {
 
     /// Remembers what an answer says was made.
     pub fn note(&mut self, call: &Call, answer: &str) {
+        if call.action == "ModifyDBInstance" && call.field("AllocatedStorage").is_some() {
+            self.slow.full = false;
+        }
         let makes =
             ["Create", "Allocate", "RunInstances", "Import"].iter().any(|it| call.action.starts_with(it));
         if !makes {
@@ -105,6 +110,9 @@ impl Ages {
             _ => answer,
         };
         let (item, key, span, ready, pending) = match call.action.as_str() {
+            "DescribeDBInstances" if self.slow.full => {
+                return hidden.replace("<DBInstanceStatus>available<", "<DBInstanceStatus>storage-full<");
+            }
             "DescribeNatGateways" => {
                 ("item", "natGatewayId", self.slow.nat_gateway, "<state>available<", "<state>pending<")
             }

@@ -12,12 +12,16 @@ mod config;
 mod conventions;
 #[path = "scenarios/crash.rs"]
 mod crash;
+#[path = "scenarios/database.rs"]
+mod database;
 #[path = "scenarios/drift.rs"]
 mod drift;
 #[path = "scenarios/faults.rs"]
 mod faults;
 #[path = "scenarios/harness.rs"]
 mod harness;
+#[path = "scenarios/interrupt.rs"]
+mod interrupt;
 #[path = "scenarios/lock.rs"]
 mod lock;
 #[path = "scenarios/neighbours.rs"]

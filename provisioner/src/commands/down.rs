@@ -9,7 +9,7 @@ use super::{
 use crate::{
     aws::patiently,
     config::Config,
-    engine::{Seen, destroy},
+    engine::{Observed, Seen, destroy},
     keys,
     kinds::forget_host_reports,
     sweep,
@@ -33,18 +33,13 @@ pub(super) async fn down(
             ));
         }
     }
-    let all: Vec<Seen> = observed.nodes.into_values().collect();
-    // One that stays would keep half the stack with it.
-    let protected: Vec<String> = all.iter().filter_map(|it| it.kind.protected(it)).collect();
-    if !protected.is_empty() {
-        bail!("nothing was deleted: {}", protected.join("; "));
-    }
+    refuse(&observed)?;
     let name = session.stack.name.clone();
-    if all.is_empty() {
+    if observed.nodes.is_empty() {
         ui.note(&format!("there is nothing of stack {name}"));
     } else {
-        let question =
-            format!("This deletes all {} resources of stack {name} in {}.", all.len(), session.aws.region);
+        let (number, region) = (observed.nodes.len(), &session.aws.region);
+        let question = format!("This deletes all {number} resources of stack {name} in {region}.");
         if !ui.confirm_by_name(&question, &name, yes)? {
             ui.note("nothing was deleted");
             return Ok(Exit::Failed);
@@ -52,8 +47,43 @@ pub(super) async fn down(
     }
     let interrupt = Interrupt::watch(ui.notes());
     let lock = take_lock(&session, "lamp down", &interrupt, ui).await?;
-    let done = remove(&mut session, &all, final_snapshot, &interrupt, ui).await;
-    give_back(lock, done).await
+    let done = match look_again(&session, &observed).await {
+        Ok(all) => remove(&mut session, &all, final_snapshot, &interrupt, ui).await,
+        Err(err) => Err(err),
+    };
+    give_back(lock, done, ui).await
+}
+
+/// One that stays would keep half the stack with it.
+fn refuse(observed: &Observed) -> anyhow::Result<()> {
+    let protected: Vec<String> = observed.nodes.values().filter_map(|it| it.kind.protected(it)).collect();
+    if !protected.is_empty() {
+        bail!("nothing was deleted: {}", protected.join("; "));
+    }
+    Ok(())
+}
+
+/// What there is by now: another run may have ended between the question and the lock.
+///
+/// # Errors
+/// There is more than was asked about, or something is protected now.
+async fn look_again(session: &Session, asked: &Observed) -> anyhow::Result<Vec<Seen>> {
+    session.aws.look_afresh();
+    let observed = session.observe().await?;
+    let is_known = |it: &Seen| {
+        asked.nodes.get(&it.node).is_some_and(|known| known.id == it.id)
+            || asked.claims.iter().any(|(node, ids)| *node == it.node && ids.contains(&it.id))
+    };
+    let new: Vec<_> = observed.nodes.values().filter(|it| !is_known(it)).collect();
+    if !new.is_empty() {
+        let new: Vec<_> = new.iter().map(|it| format!("{} ({})", it.node, it.id)).collect();
+        bail!(
+            "nothing was deleted, since there is more by now than you were asked about: {}; run `lamp down` again",
+            new.join(", ")
+        );
+    }
+    refuse(&observed)?;
+    Ok(observed.nodes.into_values().collect())
 }
 
 async fn remove(

@@ -52,16 +52,6 @@ fn status(group: &str, it: TargetState) -> TargetStatus {
     }
 }
 
-pub(super) fn is_healthy(it: &TargetStatus) -> bool {
-    it.state == "healthy"
-}
-
-/// A host that leaves is let go for five minutes, which is no illness: a policy that shrinks its group
-/// would otherwise make every stack look ill.
-pub(super) fn is_leaving(it: &TargetStatus) -> bool {
-    it.state == "draining"
-}
-
 /// Waits until every target is healthy; says whether that came true. Groups that were just seen healthy, or have been
 /// seen so meanwhile, are not asked again.
 pub(super) async fn wait(session: &Session, observed: &Observed, ui: &mut Ui) -> anyhow::Result<bool> {
@@ -79,8 +69,8 @@ pub(super) async fn wait(session: &Session, observed: &Observed, ui: &mut Ui) ->
     }
     loop {
         let mut all = targets_of(session, &left).await?;
-        all.retain(|it| !is_leaving(it));
-        let ill: Vec<&TargetStatus> = all.iter().filter(|it| !is_healthy(it)).collect();
+        all.retain(|it| !it.is_leaving());
+        let ill: Vec<&TargetStatus> = all.iter().filter(|it| !it.is_healthy()).collect();
         let now = healthy + all.len() - ill.len();
         if ill.is_empty() && 0 < now {
             ui.note(&format!("all {now} targets are healthy"));

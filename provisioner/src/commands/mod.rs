@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 use crate::{
     cli::{Cli, Command, Db},
-    config::ConfigErrors,
+    config::{ConfigErrors, Paths},
     ui::{Ui, fault},
 };
 use session::Session;
@@ -73,9 +73,10 @@ async fn dispatch(cli: Cli, ui: &mut Ui) -> anyhow::Result<Exit> {
         return init::init(global, schema, ui);
     }
     let target = target::chosen(global, &target::Environment::read())?;
+    let paths = paths_of(&cli.command);
     let config = match &cli.command {
         Command::Db { what: Db::Use { server, .. } } => db::switch::wanted(global, target, *server).await?,
-        _ => session::load(global, target).await?,
+        _ => session::load(global, target, paths).await?,
     };
     if let Command::Graph { format } = cli.command {
         return graph::graph(&config, format, ui);
@@ -86,7 +87,7 @@ async fn dispatch(cli: Cli, ui: &mut Ui) -> anyhow::Result<Exit> {
         let is_as_wished = matches!(cli.command, Command::Down { .. } | Command::Unlock { .. });
         return Ok(if is_as_wished { Exit::Fine } else { Exit::Failed });
     };
-    let session = Session::open(config, global, cloud).await?;
+    let session = Session::open(config, paths, global, cloud).await?;
     match cli.command {
         Command::Init { .. } | Command::Graph { .. } | Command::Rehearsal { .. } => Ok(Exit::Fine),
         Command::Plan => plan::plan(session, ui).await,
@@ -96,6 +97,14 @@ async fn dispatch(cli: Cli, ui: &mut Ui) -> anyhow::Result<Exit> {
         Command::Ssh { host, command } => ssh::ssh(session, global, host, command).await,
         Command::Db { what } => db::db(session, global, what, ui).await,
         Command::Unlock { yes } => unlock::unlock(session, yes, ui).await,
+    }
+}
+
+/// What only takes away or looks up needs nothing that a stack is made of: its files may be gone.
+fn paths_of(command: &Command) -> Paths {
+    match command {
+        Command::Down { .. } | Command::Ssh { .. } | Command::Unlock { .. } => Paths::Ignored,
+        _ => Paths::Checked,
     }
 }
 

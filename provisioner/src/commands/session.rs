@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::{
     aws::{Aws, Settings, usual_region},
     cli::{DEFAULT_FILE, Global, Target},
-    config::{self, Config, ConfigErrors, SaidRegion},
+    config::{self, Config, ConfigErrors, Paths, SaidRegion},
     engine::{Kind, Observed, Stack, Stop, observe},
     kinds,
     lock::Lock,
@@ -32,11 +32,11 @@ pub(super) struct Session {
 ///
 /// # Errors
 /// Everything that is wrong with the file.
-pub(super) async fn load(global: &Global, target: Target) -> Result<Config, ConfigErrors> {
+pub(super) async fn load(global: &Global, target: Target, paths: Paths) -> Result<Config, ConfigErrors> {
     let (file, around) = (file(global), region_around(global, target).await);
     let region = SaidRegion { typed: global.region.as_deref(), around: around.as_deref() };
     match global.config.is_some() || file.exists() {
-        true => config::load(file, region),
+        true => config::load(file, region, paths),
         false => config::parse(DEFAULT_FILE, "", region),
     }
 }
@@ -48,7 +48,7 @@ pub(super) async fn load(global: &Global, target: Target) -> Result<Config, Conf
 pub(super) async fn read(global: &Global, target: Target, text: &str) -> Result<Config, ConfigErrors> {
     let around = region_around(global, target).await;
     let region = SaidRegion { typed: global.region.as_deref(), around: around.as_deref() };
-    config::read_at(file(global), text, region)
+    config::read_at(file(global), text, region, Paths::Checked)
 }
 
 async fn region_around(global: &Global, target: Target) -> Option<String> {
@@ -68,7 +68,12 @@ impl Session {
     ///
     /// # Errors
     /// No credentials, an account that does not answer, or local files that cannot be read.
-    pub(super) async fn open(config: Config, global: &Global, cloud: Cloud) -> anyhow::Result<Session> {
+    pub(super) async fn open(
+        config: Config,
+        paths: Paths,
+        global: &Global,
+        cloud: Cloud,
+    ) -> anyhow::Result<Session> {
         let mut aws = Aws::connect(&config.stack, cloud.connect(global, &config)).await?;
         aws.settings = Settings {
             final_snapshot: None,
@@ -76,7 +81,10 @@ impl Session {
             compare_passwords: config.database.password_file.is_some(),
         };
         let account = aws.account().await.context("asking who we are")?;
-        let surroundings = Surroundings::read(&config, &account, aws.endpoint.as_deref())?;
+        let surroundings = match paths {
+            Paths::Checked => Surroundings::read(&config, &account, aws.endpoint.as_deref())?,
+            Paths::Ignored => Surroundings { account, ..Surroundings::imagined(&config) },
+        };
         let stack = stack(&config, &surroundings)?;
         Ok(Session { config, stack, kinds: kinds::all(), aws, cloud })
     }
@@ -88,7 +96,8 @@ impl Session {
 }
 
 /// Ctrl-C and an orderly end from outside: nothing new is begun, what runs is finished. A second one ends at once,
-/// which is safe as well: the account is the state.
+/// which is safe as well: the account is the state. Once watched, signals never end the program by themselves again,
+/// so a command keeps one to its end.
 pub(super) struct Interrupt {
     stop: Stop,
     task: tokio::task::JoinHandle<()>,
@@ -123,6 +132,14 @@ impl Interrupt {
     pub(super) fn stop(&self) -> Stop {
         self.stop.clone()
     }
+
+    /// What a wait comes to, which may be ended at any moment; `None`: it was.
+    pub(super) async fn or<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            it = wait => Some(it),
+            () = self.stop.asked() => None,
+        }
+    }
 }
 
 impl Drop for Interrupt {
@@ -150,8 +167,18 @@ pub(super) async fn take_lock(
 ///
 /// # Errors
 /// That of the run; or that the lock could not be given back.
-pub(super) async fn give_back<T>(lock: Lock, done: anyhow::Result<T>) -> anyhow::Result<T> {
-    let Err(err) = lock.release().await else { return done };
+pub(super) async fn give_back<T>(lock: Lock, done: anyhow::Result<T>, ui: &mut Ui) -> anyhow::Result<T> {
+    let err = match lock.release().await {
+        Ok(None) => return done,
+        Ok(Some(how)) => {
+            ui.note(&format!(
+                "the lock was lost during the run: {how}. Nothing new was begun once that was seen; see what else runs, \
+                 and run it again"
+            ));
+            return done;
+        }
+        Err(err) => err,
+    };
     let kept = format!(
         "the lock could not be given back ({err}): nobody holds it any more, and `lamp unlock` removes it"
     );

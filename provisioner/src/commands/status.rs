@@ -13,7 +13,7 @@ pub(super) async fn status(session: Session, ui: &mut Ui) -> anyhow::Result<Exit
     let mut status = Status::new(&session.stack, &observed, &plan);
     status.targets = health::targets(&session, &observed).await?;
     status.addresses = session.cloud.here(health::addresses(&session.config, &observed))?;
-    status.well &= status.targets.iter().all(|it| health::is_healthy(it) || health::is_leaving(it));
+    status.well &= status.targets.iter().all(|it| it.is_healthy() || it.is_leaving());
     ui.status(&status);
     Ok(if status.well { Exit::Fine } else { Exit::Failed })
 }

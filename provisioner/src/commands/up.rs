@@ -19,16 +19,21 @@ pub(super) async fn up(session: Session, yes: bool, no_wait: bool, ui: &mut Ui) 
     let plan = engine::plan(&session.stack, &observed);
     ui.plan(&plan, &forecast(&session.stack, &plan));
     refuse(&plan)?;
+    if !plan.is_empty() && !ui.confirm("Carry out this plan?", yes)? {
+        ui.note("nothing was changed");
+        return Ok(Exit::Failed);
+    }
+    let interrupt = Interrupt::watch(ui.notes());
     let (exit, observed) = match plan.is_empty() {
         true => (Exit::Fine, observed),
-        false if !ui.confirm("Carry out this plan?", yes)? => {
-            ui.note("nothing was changed");
-            return Ok(Exit::Failed);
-        }
-        false => build(&session, plan, ui).await?,
+        false => build(&session, plan, &interrupt, ui).await?,
     };
-    if exit == Exit::Fine && !no_wait && !health::wait(&session, &observed, ui).await? {
-        return Ok(Exit::Failed);
+    if exit == Exit::Fine && !no_wait {
+        match interrupt.or(health::wait(&session, &observed, ui)).await.transpose()? {
+            Some(true) => (),
+            Some(false) => return Ok(Exit::Failed),
+            None => bail!("interrupted: all is built, but its health is not known; see `lamp status`"),
+        }
     }
     ui.addresses(&session.cloud.here(health::addresses(&session.config, &observed))?);
     if let Some(cost) = session.cloud.cost() {
@@ -37,14 +42,18 @@ pub(super) async fn up(session: Session, yes: bool, no_wait: bool, ui: &mut Ui) 
     Ok(exit)
 }
 
-/// Carries out the plan that the operator has seen, and no other.
-pub(super) async fn build(session: &Session, seen: Plan, ui: &mut Ui) -> anyhow::Result<(Exit, Observed)> {
-    let interrupt = Interrupt::watch(ui.notes());
-    let lock = take_lock(session, "lamp up", &interrupt, ui).await?;
+/// Carries out the plan that the operator has seen, and nothing else.
+pub(super) async fn build(
+    session: &Session,
+    seen: Plan,
+    interrupt: &Interrupt,
+    ui: &mut Ui,
+) -> anyhow::Result<(Exit, Observed)> {
+    let lock = take_lock(session, "lamp up", interrupt, ui).await?;
     let done = async {
         let observed = look_again(session, &seen).await?;
         let plan = engine::plan(&session.stack, &observed);
-        if plan != seen {
+        if !plan.is_within(&seen) {
             ui.plan(&plan, &forecast(&session.stack, &plan));
             bail!("the account changed since the plan was made; this is the new plan: run `lamp up` again");
         }
@@ -66,7 +75,7 @@ pub(super) async fn build(session: &Session, seen: Plan, ui: &mut Ui) -> anyhow:
         Ok((Exit::Fine, observed))
     };
     let done = done.await;
-    give_back(lock, done).await
+    give_back(lock, done, ui).await
 }
 
 /// Another run may have changed the account between the look and the lock. Where there was nothing at all, it is
@@ -74,15 +83,18 @@ pub(super) async fn build(session: &Session, seen: Plan, ui: &mut Ui) -> anyhow:
 /// A stack without a VPC is a site, of which AWS would make a second distribution.
 async fn look_again(session: &Session, seen: &Plan) -> anyhow::Result<Observed> {
     let Session { stack, kinds, aws, .. } = session;
-    let is_empty = seen.steps.iter().all(|it| it.action == Action::Create);
-    match is_empty {
-        true => aws.look_again(),
-        false => aws.look_afresh(),
+    if seen.steps.iter().all(|it| it.action == Action::Create) {
+        aws.look_again();
+        let has_vpc = stack.nodes.iter().any(|it| it.resource.kind().name == Vpc::KIND);
+        let twice: &[&str] = if has_vpc { &[Vpc::KIND, ElasticIp::KIND] } else { &[Distribution::KIND] };
+        let first: Vec<Kind> = kinds.iter().filter(|it| twice.contains(&it.name)).copied().collect();
+        let observed = observe(&first, stack, aws).await.context("looking at the account again")?;
+        if observed.nodes.is_empty() {
+            return Ok(observed);
+        }
     }
-    let has_vpc = stack.nodes.iter().any(|it| it.resource.kind().name == Vpc::KIND);
-    let twice: &[&str] = if has_vpc { &[Vpc::KIND, ElasticIp::KIND] } else { &[Distribution::KIND] };
-    let first: Vec<Kind> = kinds.iter().filter(|it| !is_empty || twice.contains(&it.name)).copied().collect();
-    observe(&first, stack, aws).await.context("looking at the account again")
+    aws.look_afresh();
+    observe(kinds, stack, aws).await.context("looking at the account again")
 }
 
 /// What only a person can decide stops the run before anything is changed.

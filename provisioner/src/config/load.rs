@@ -19,11 +19,20 @@ pub struct SaidRegion<'a> {
     pub around: Option<&'a str>,
 }
 
-/// Reads a configuration file. Paths in it are relative to its folder; what they name must exist.
+/// What becomes of the files on this machine that a configuration names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paths {
+    /// They must exist.
+    Checked,
+    /// Nothing of them is wanted, and they may be long gone.
+    Ignored,
+}
+
+/// Reads a configuration file. Paths in it are relative to its folder.
 ///
 /// # Errors
 /// All mistakes in the file, none left for later.
-pub fn load(path: &Path, region: SaidRegion<'_>) -> Result<Config, ConfigErrors> {
+pub fn load(path: &Path, region: SaidRegion<'_>, paths: Paths) -> Result<Config, ConfigErrors> {
     let file = path.display().to_string();
     let text = fs::read_to_string(path).map_err(|err| {
         let mut found = Findings::new(&file, "");
@@ -31,18 +40,26 @@ pub fn load(path: &Path, region: SaidRegion<'_>) -> Result<Config, ConfigErrors>
         found.add_nowhere(&format!("{file} cannot be read: {err}"), remedy);
         ConfigErrors::new(found.into_issues())
     })?;
-    read_at(path, &text, region)
+    read_at(path, &text, region, paths)
 }
 
 /// Reads a configuration from the text that `path` has, or is about to have.
 ///
 /// # Errors
 /// All mistakes in the text.
-pub fn read_at(path: &Path, text: &str, region: SaidRegion<'_>) -> Result<Config, ConfigErrors> {
+pub fn read_at(
+    path: &Path,
+    text: &str,
+    region: SaidRegion<'_>,
+    paths: Paths,
+) -> Result<Config, ConfigErrors> {
     let mut found = Findings::new(&path.display().to_string(), text);
     let mut config = read(text, region, &mut found);
     config.anchor_paths(path.parent().unwrap_or(Path::new("")));
-    config.check_paths(&mut found);
+    match paths {
+        Paths::Checked => config.check_paths(&mut found),
+        Paths::Ignored => config.forget_files(),
+    }
     finish(config, found)
 }
 
@@ -110,6 +127,10 @@ impl Config {
         anchor(&mut self.access.key_dir);
         let optional = [&mut self.database.password_file, &mut self.site.folder, &mut self.agent.binary];
         optional.into_iter().flatten().for_each(anchor);
+    }
+
+    fn forget_files(&mut self) {
+        (self.database.password_file, self.site.folder, self.agent.binary) = (None, None, None);
     }
 
     /// What the file refers to on the operator's machine: better told now than after an hour of building.

@@ -46,7 +46,7 @@ pub use files::{Files, PerformanceMode, ThroughputMode, Transport};
 pub use hosts::Hosts;
 pub use init::{schema, template};
 pub use issue::{ConfigErrors, Issue};
-pub use load::{SaidRegion, load, parse, read_at};
+pub use load::{Paths, SaidRegion, load, parse, read_at};
 pub use names::Names;
 pub use network::{Cidr, Nat, Network};
 pub use parts::Parts;

@@ -27,10 +27,12 @@ pub struct Kind {
     pub unique: bool,
     pub lingers: bool,
     pub holds_data: bool,
+    pub changes_while_pending: bool,
     pub ec2_tagged: bool,
     list: for<'a> fn(&'a Aws) -> BoxFuture<'a, aws::Result<Vec<Seen>>>,
     delete: for<'a> fn(&'a Seen, &'a Aws) -> BoxFuture<'a, aws::Result<()>>,
     protected: fn(&Seen) -> Option<String>,
+    way_out: fn(&Seen) -> Option<String>,
     tag: for<'a> fn(&'a Seen, &'a Tags, &'a Aws) -> BoxFuture<'a, aws::Result<()>>,
     holders: for<'a> fn(&'a Seen, &'a Aws) -> BoxFuture<'a, aws::Result<Option<String>>>,
 }
@@ -49,10 +51,12 @@ impl Kind {
             unique: R::UNIQUE,
             lingers: R::LINGERS,
             holds_data: R::HOLDS_DATA,
+            changes_while_pending: R::CHANGES_WHILE_PENDING,
             ec2_tagged: R::EC2_TAGGED,
             list: |aws| Box::pin(async { Ok(R::list(aws).await?.into_iter().map(erase).collect()) }),
             delete: |seen, aws| Box::pin(R::delete(restore::<R>(seen), aws)),
             protected: |seen| R::protected(restore::<R>(seen)),
+            way_out: |seen| R::way_out(restore::<R>(seen)),
             tag: |seen, tags, aws| Box::pin(R::tag(&seen.id, tags, aws)),
             holders: |seen, aws| Box::pin(R::holders(restore::<R>(seen), aws)),
         }
@@ -85,6 +89,10 @@ impl Kind {
 
     pub fn protected(&self, seen: &Seen) -> Option<String> {
         (self.protected)(seen)
+    }
+
+    pub fn way_out(&self, seen: &Seen) -> Option<String> {
+        (self.way_out)(seen)
     }
 
     pub async fn tag(&self, seen: &Seen, tags: &Tags, aws: &Aws) -> aws::Result<()> {

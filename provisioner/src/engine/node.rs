@@ -38,6 +38,15 @@ impl Seen {
             typed: Arc::new(()),
         }
     }
+
+    /// Whether it can be changed as it is now.
+    pub(super) fn is_changeable(&self) -> bool {
+        match &self.phase {
+            Phase::Ready => true,
+            Phase::Pending(_) => self.kind.changes_while_pending && !self.phase.is_going(),
+            Phase::Failed(_) => false,
+        }
+    }
 }
 
 /// What the engine needs of a desired resource, whatever its kind.
@@ -47,6 +56,7 @@ pub trait AnyNode: Send + Sync {
     fn create<'a>(&'a self, cx: &'a Cx<'_>) -> BoxFuture<'a, aws::Result<String>>;
     fn configure<'a>(&'a self, have: &'a Seen, cx: &'a Cx<'_>) -> BoxFuture<'a, aws::Result<()>>;
     fn impossible(&self, have: &Seen) -> Option<String>;
+    fn cures(&self, have: &Seen) -> bool;
 }
 
 impl<R: Resource> AnyNode for R {
@@ -69,6 +79,10 @@ impl<R: Resource> AnyNode for R {
 
     fn impossible(&self, have: &Seen) -> Option<String> {
         R::impossible(self, restore::<R>(have))
+    }
+
+    fn cures(&self, have: &Seen) -> bool {
+        R::cures(self, restore::<R>(have))
     }
 }
 

@@ -62,6 +62,20 @@ impl Plan {
     pub fn refusals(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|it| matches!(it.action, Action::Refuse { .. }))
     }
+
+    /// Whether it does nothing that was not agreed to. What AWS or somebody else got done meanwhile is no news.
+    pub fn is_within(&self, agreed: &Plan) -> bool {
+        let before = |node: &str| agreed.steps.iter().find(|it| it.node == node).map(|it| &it.action);
+        self.steps.iter().all(|it| match (before(&it.node), &it.action) {
+            (_, Action::Keep | Action::Wait { .. }) => true,
+            (Some(Action::Configure { changes: agreed }), Action::Configure { changes }) => {
+                changes.iter().all(|it| agreed.contains(it))
+            }
+            // What was on its way out is gone.
+            (Some(Action::Wait { state }), Action::Create) => Phase::Pending(state.clone()).is_going(),
+            (before, action) => before == Some(action),
+        })
+    }
 }
 
 /// Decides what to do with every node of the stack and with everything of ours that is not in it.
@@ -101,11 +115,10 @@ pub fn plan(stack: &Stack, observed: &Observed) -> Plan {
 
 fn decide(node: &Node, seen: &Seen, stack: &Stack, observed: &Observed) -> Action {
     match &seen.phase {
-        Phase::Failed(why) if seen.kind.holds_data => Action::Refuse {
-            why: format!("{} failed: {why}; it may hold data, so look at it and delete it by hand", seen.id),
-            changes: Vec::new(),
-        },
-        Phase::Failed(why) => Action::Remake { why: why.clone() },
+        Phase::Failed(why) if !seen.kind.holds_data => Action::Remake { why: why.clone() },
+        Phase::Failed(why) if !node.resource.cures(seen) => {
+            Action::Refuse { why: failure(seen, why), changes: Vec::new() }
+        }
         // Whatever it is like, it goes; its successor will be as wanted.
         Phase::Pending(state) if seen.phase.is_going() => Action::Wait { state: state.clone() },
         phase => match (changes(node, seen, stack, observed), phase) {
@@ -115,6 +128,15 @@ fn decide(node: &Node, seen: &Seen, stack: &Stack, observed: &Observed) -> Actio
             (changes, _) => Action::Configure { changes },
         },
     }
+}
+
+/// The failure of what holds data, which no run may remove, and what the operator can do.
+pub(super) fn failure(seen: &Seen, why: &str) -> String {
+    let way_out = seen.kind.way_out(seen);
+    let way_out = way_out
+        .as_deref()
+        .unwrap_or("it may hold data, so look at it, and delete it by hand only if they may go");
+    format!("{} failed: {why}; {way_out}", seen.id)
 }
 
 /// Why these changes cannot be made, and what the operator can do.

@@ -39,6 +39,8 @@ pub trait Resource: Clone + Serialize + Send + Sync + 'static {
     const LINGERS: bool = false;
     /// Whether one that failed is kept for a person to look at rather than made anew.
     const HOLDS_DATA: bool = false;
+    /// Whether it can be changed before it is ready, which may be just what it waits for.
+    const CHANGES_WHILE_PENDING: bool = false;
     /// Whether its tags are EC2's own, which a single call tells the absence of.
     const EC2_TAGGED: bool = false;
 
@@ -56,6 +58,16 @@ pub trait Resource: Clone + Serialize + Send + Sync + 'static {
 
     /// Why AWS cannot make this of what is there, and the way out: for what no name of a field can tell.
     fn impossible(&self, _have: &Found<Self>) -> Option<String> {
+        None
+    }
+
+    /// Whether changing what failed to this is the way to heal it.
+    fn cures(&self, _have: &Found<Self>) -> bool {
+        false
+    }
+
+    /// What a person does about a failure of what holds data, where that is not to look at it.
+    fn way_out(_have: &Found<Self>) -> Option<String> {
         None
     }
 

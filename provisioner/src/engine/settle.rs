@@ -10,7 +10,7 @@ use super::{
     clock::now,
     destroy,
     patience::Patience,
-    plan::{changes, refusal},
+    plan::{changes, failure, refusal},
 };
 use crate::aws;
 
@@ -73,13 +73,18 @@ impl Run<'_> {
                 seen = self.ready(node, None, since, Duration::ZERO).await?;
                 continue;
             };
+            let differences = self.changes(node, &have);
             match &have.phase {
-                Phase::Pending(_) => {
+                Phase::Pending(_) if differences.is_empty() || !have.is_changeable() => {
                     self.started(node, Verb::Configure, &mut outcome);
                     seen = self.ready(node, Some(&have.phase), now(), Duration::ZERO).await?;
                     continue;
                 }
-                Phase::Failed(why) if remade || have.kind.holds_data => {
+                Phase::Failed(_) if node.resource.cures(&have) => (),
+                Phase::Failed(why) if have.kind.holds_data => {
+                    return Err(aws::Error::refused(failure(&have, why)));
+                }
+                Phase::Failed(why) if remade => {
                     return Err(aws::Error::refused(format!("{} failed: {why}", have.id)));
                 }
                 // Once: what it was made from may have been too young.
@@ -90,9 +95,8 @@ impl Run<'_> {
                     destroy::remove(&have, self.aws, self.events, &self.reader).await?;
                     continue;
                 }
-                Phase::Ready => (),
+                Phase::Pending(_) | Phase::Ready => (),
             }
-            let differences = self.changes(node, &have);
             if differences.is_empty() {
                 lock(&self.observed).nodes.insert(node.name.clone(), have);
                 return Ok(outcome);
@@ -232,7 +236,8 @@ impl Run<'_> {
         }
     }
 
-    /// Waits until a listing that began after `since` shows the node ready and, for as long as `shows`, as wanted.
+    /// Waits until a listing that began after `since` shows the node ready, or what has to be changed first, and,
+    /// for as long as `shows`, as wanted.
     /// `None`: it was being deleted, by an earlier run or by somebody else, and now it is gone.
     async fn ready(
         &self,
@@ -256,16 +261,15 @@ impl Run<'_> {
             }
             is_going = seen.as_ref().is_some_and(|it| it.phase.is_going());
             let why = match seen {
-                Some(it) if it.phase == Phase::Ready => {
-                    if shows.is_over() || self.changes(node, &it).is_empty() {
-                        return Ok(Some(it));
-                    }
-                    "the change to show".to_owned()
-                }
-                Some(it) if matches!(it.phase, Phase::Failed(_)) => return Ok(Some(it)),
+                Some(it) if it.is_changeable() => match (self.changes(node, &it).is_empty(), &it.phase) {
+                    (true, Phase::Pending(state)) => state.clone(),
+                    (false, _) if !shows.is_over() => "the change to show".to_owned(),
+                    _ => return Ok(Some(it)),
+                },
                 Some(it) => match it.phase {
-                    Phase::Pending(state) => state,
-                    _ => String::new(),
+                    Phase::Failed(_) if shows.is_over() => return Ok(Some(it)),
+                    Phase::Failed(state) | Phase::Pending(state) => state,
+                    Phase::Ready => String::new(),
                 },
                 None => "it to show up".to_owned(),
             };

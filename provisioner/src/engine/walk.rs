@@ -1,26 +1,27 @@
 //! Visits every node of a graph once its neighbours are done, as many at a time as possible.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::watch;
 
 /// Asks a walk to start nothing new; what runs is finished.
 #[derive(Clone, Default)]
-pub struct Stop(Arc<AtomicBool>);
+pub struct Stop(watch::Sender<bool>);
 
 impl Stop {
     pub fn ask(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.send_replace(true);
     }
 
     pub fn is_asked(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        *self.0.borrow()
+    }
+
+    /// Waits until it is asked for.
+    pub async fn asked(&self) {
+        // It can only fail without a sender, and we are one.
+        let _ = self.0.subscribe().wait_for(|it| *it).await;
     }
 }
 

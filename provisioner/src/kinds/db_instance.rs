@@ -8,7 +8,7 @@ use shared::params::Param;
 
 use super::{
     DbParameterGroup, DbSubnetGroup, LogGroup, Parameter, SecurityGroup, Storage,
-    db_reading::{current, db_instances, endpoint, groups, ours, phase, tag},
+    db_reading::{current, db_instances, endpoint, groups, is_full, is_stopped, ours, phase, tag},
     log_group, parameter,
 };
 use crate::{
@@ -128,7 +128,7 @@ impl Resource for DbInstance {
         }
         modify = modify.set_db_instance_class(differs(was.class != self.class).map(|()| self.class.clone()));
         if was.storage != self.storage {
-            modify = self.storage.change(was.storage, modify);
+            modify = self.storage.change(was.storage, is_full(&have.phase), modify);
         }
         modify = modify.set_multi_az(differs(was.multi_az != self.multi_az).map(|()| self.multi_az));
         let parameters = cx.id(self.parameters);
@@ -158,7 +158,8 @@ impl Resource for DbInstance {
         modify = modify.set_deletion_protection(protection.map(|()| self.deletion_protection));
         let tagged = differs(was.tagged_snapshots != self.tagged_snapshots).map(|()| self.tagged_snapshots);
         modify = modify.set_copy_tags_to_snapshot(tagged);
-        modify = modify.apply_immediately(!self.apply_later);
+        // One that is full takes nothing more until then.
+        modify = modify.apply_immediately(!self.apply_later || is_full(&have.phase));
         if cx.text(&was.password_given) == cx.text(&self.password_given) {
             modify.send().await?;
             return Ok(());
@@ -204,6 +205,21 @@ impl Resource for DbInstance {
 
     fn protected(have: &Found<Self>) -> Option<String> {
         have.spec.deletion_protection.then(|| is_protected(&have.id))
+    }
+
+    fn cures(&self, have: &Found<Self>) -> bool {
+        is_full(&have.phase) && self.storage.is_larger_than(have.spec.storage)
+    }
+
+    fn way_out(have: &Found<Self>) -> Option<String> {
+        if is_full(&have.phase) {
+            return Some(
+                "raise database.storage_gib or database.storage_max_gib and run `lamp up`".to_owned(),
+            );
+        }
+        is_stopped(&have.phase).then(|| {
+            format!("start it with `aws rds start-db-instance --db-instance-identifier {}`", have.id)
+        })
     }
 
     fn impossible(&self, have: &Found<Self>) -> Option<String> {

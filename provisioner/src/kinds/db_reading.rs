@@ -59,6 +59,17 @@ pub(super) async fn tag(id: &str, tags: &Tags, aws: &Aws) -> aws::Result<()> {
     Ok(())
 }
 
+const STOPPED: &str = "it is stopped";
+const FULL: &str = "storage-full";
+
+pub(super) fn is_stopped(phase: &Phase) -> bool {
+    matches!(phase, Phase::Failed(why) if why == STOPPED)
+}
+
+pub(super) fn is_full(phase: &Phase) -> bool {
+    matches!(phase, Phase::Failed(why) if why == FULL)
+}
+
 /// RDS's many states, as far as they matter: usable, busy, or in need of a person.
 pub(super) fn phase(it: &Sdk) -> Phase {
     match it.db_instance_status().unwrap_or_default() {
@@ -67,10 +78,13 @@ pub(super) fn phase(it: &Sdk) -> Phase {
         }
         // The first backup is part of creation; the daily ones disturb nobody.
         "backing-up" if it.latest_restorable_time().is_some() => Phase::Ready,
-        "stopped" => Phase::Failed("it is stopped; start it with `aws rds start-db-instance`".into()),
+        "stopped" => Phase::Failed(STOPPED.into()),
+        "storage-full" => match it.pending_modified_values().and_then(|it| it.allocated_storage()) {
+            Some(size) => Phase::Pending(format!("{FULL}, until it has {size} GiB")),
+            None => Phase::Failed(FULL.into()),
+        },
         state @ ("failed"
         | "restore-error"
-        | "storage-full"
         | "inaccessible-encryption-credentials"
         | "inaccessible-encryption-credentials-recoverable"
         | "insufficient-capacity") => Phase::Failed(format!("RDS says {state}")),

@@ -38,9 +38,12 @@ impl Storage {
         }
     }
 
-    /// Asks for this storage where there was another.
-    pub(super) fn change(self, was: Storage, modify: Modify) -> Modify {
+    /// Asks for this storage where there was another. One that is full does not grow by itself.
+    pub(super) fn change(self, was: Storage, is_full: bool, modify: Modify) -> Modify {
         match (self, was) {
+            (Storage::Growing { max, .. }, was) if is_full => {
+                modify.max_allocated_storage(max).allocated_storage(was.next())
+            }
             (Storage::Growing { max, .. }, _) => modify.max_allocated_storage(max),
             (Storage::Fixed(size), Storage::Fixed(_)) => modify.allocated_storage(size),
             (Storage::Fixed(size), Storage::Growing { from, .. }) if from < size => {
@@ -48,6 +51,22 @@ impl Storage {
             }
             (Storage::Fixed(_), Storage::Growing { from, .. }) => modify.max_allocated_storage(from),
         }
+    }
+
+    /// Whether there is room where the other is full.
+    pub(super) fn is_larger_than(self, have: Storage) -> bool {
+        match (self, have) {
+            (Storage::Growing { max, .. }, Storage::Growing { max: is, .. }) => is < max,
+            (Storage::Growing { max: wanted, .. } | Storage::Fixed(wanted), have) => {
+                have.at_first().0 < wanted
+            }
+        }
+    }
+
+    /// The least size to which AWS lets it grow: by a tenth.
+    fn next(self) -> i32 {
+        let (size, _) = self.at_first();
+        size.saturating_add(size.saturating_add(9) / 10)
     }
 
     /// Why `database` cannot come from the storage that it has to this one: storage never shrinks, and a limit leaves
@@ -62,9 +81,9 @@ impl Storage {
                 )
             }),
             Storage::Growing { max, .. } => {
-                let least = (i64::from(size) * 11 + 9) / 10;
+                let least = have.next();
                 let stays = matches!(have, Storage::Growing { max: is, .. } if is == max);
-                (i64::from(max) < least && !stays).then(|| {
+                (max < least && !stays).then(|| {
                     format!(
                         "AWS cannot shrink storage and wants a tenth to grow into, and {database} has {size} GiB by now: set database.storage_max_gib \
                          to {least} or more, or to 0 with database.storage_gib = {size} for no growth"
@@ -95,5 +114,19 @@ mod tests {
         ] {
             assert_eq!(want.impossible(have, "db"), None, "{want:?} from {have:?}");
         }
+    }
+
+    #[test]
+    fn only_more_of_it_is_room() {
+        let growing = |from, max| Storage::Growing { from, max };
+        assert!(Storage::Fixed(30).is_larger_than(Storage::Fixed(20)));
+        assert!(growing(20, 110).is_larger_than(Storage::Fixed(100)));
+        assert!(growing(20, 300).is_larger_than(growing(100, 200)));
+        assert!(Storage::Fixed(150).is_larger_than(growing(100, 200)));
+        for (want, have) in [(Storage::Fixed(100), growing(100, 200)), (growing(20, 200), growing(100, 200))]
+        {
+            assert!(!want.is_larger_than(have), "{want:?} from {have:?}");
+        }
+        assert_eq!([20, 25, 101].map(|it| Storage::Fixed(it).next()), [22, 28, 112]);
     }
 }

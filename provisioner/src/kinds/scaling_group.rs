@@ -54,6 +54,8 @@ impl Resource for ScalingGroup {
     const USUALLY: Duration = Duration::from_secs(60);
     const PATIENCE: Duration = Duration::from_secs(20 * 60);
     const LINGERS: bool = true;
+    /// It may ask for more hosts than there can be.
+    const CHANGES_WHILE_PENDING: bool = true;
 
     async fn list(aws: &Aws) -> aws::Result<Vec<Found<Self>>> {
         let mut found = Vec::new();

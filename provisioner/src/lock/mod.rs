@@ -16,10 +16,7 @@ pub use holder::{Holder, State};
 
 use std::{
     fmt,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -71,7 +68,8 @@ struct Shared {
     store: Arc<dyn Store>,
     /// Tells our entries from everybody else's.
     nonce: String,
-    lost: AtomicBool,
+    /// How.
+    lost: OnceLock<&'static str>,
     stop: Mutex<Option<Stop>>,
 }
 
@@ -162,7 +160,7 @@ impl Lock {
 
     fn held(store: Arc<dyn Store>, entry: Entry, note: Option<String>, terms: Terms) -> Lock {
         let nonce = entry.nonce.clone();
-        let shared = Arc::new(Shared { store, nonce, lost: AtomicBool::new(false), stop: Mutex::new(None) });
+        let shared = Arc::new(Shared { store, nonce, lost: OnceLock::new(), stop: Mutex::new(None) });
         let renewals = tokio::spawn(shared.clone().renew(entry, terms));
         Lock { shared, renewals, note, released: false }
     }
@@ -174,7 +172,7 @@ impl Lock {
 
     /// Whether somebody broke the lock, or it could not be renewed in time.
     pub fn is_lost(&self) -> bool {
-        self.shared.lost.load(Ordering::Relaxed)
+        self.shared.lost.get().is_some()
     }
 
     /// Asks `stop` as soon as the lock is lost, so that the run starts nothing new.
@@ -185,14 +183,16 @@ impl Lock {
         }
     }
 
-    /// Gives the lock back, if it is still ours.
+    /// Gives the lock back, if it is still ours; otherwise how it was lost.
     ///
     /// # Errors
     /// AWS refused; the lock then ends by itself.
-    pub async fn release(mut self) -> aws::Result<()> {
+    pub async fn release(mut self) -> aws::Result<Option<&'static str>> {
         self.released = true;
         self.renewals.abort();
-        self.shared.release().await
+        let was_ours = self.shared.release().await?;
+        let lost = self.shared.lost.get().copied();
+        Ok(lost.or((!was_ours).then_some(BROKEN)))
     }
 }
 
@@ -214,18 +214,18 @@ impl Shared {
 
     async fn renew(self: Arc<Self>, entry: Entry, terms: Terms) {
         let mut renewed = Instant::now();
-        loop {
+        let lost = loop {
             sleep(terms.renewal).await;
             let began = Instant::now();
             match self.renew_once(&entry, terms).await {
                 Ok(true) => renewed = began,
-                Ok(false) => break,
+                Ok(false) => break BROKEN,
                 // One more pause, and others would see it as dead while this run goes on.
-                Err(_) if terms.lease < renewed.elapsed() + terms.renewal * 2 => break,
+                Err(_) if terms.lease < renewed.elapsed() + terms.renewal * 2 => break EXPIRED,
                 Err(_) => (),
             }
-        }
-        self.lost.store(true, Ordering::Relaxed);
+        };
+        self.lost.get_or_init(|| lost);
         if let Some(stop) = self.stop().as_ref() {
             stop.ask();
         }
@@ -247,13 +247,18 @@ impl Shared {
         Ok(current(&log).filter(|it| it.entry.nonce == self.nonce).cloned())
     }
 
-    async fn release(&self) -> aws::Result<()> {
+    /// Whether it was ours until now.
+    async fn release(&self) -> aws::Result<bool> {
         match self.ours().await? {
-            Some(_) => self.store.clear().await,
-            None => Ok(()),
+            Some(_) => self.store.clear().await.map(|()| true),
+            None => Ok(false),
         }
     }
 }
+
+/// How a lock is lost.
+const BROKEN: &str = "somebody broke it with `lamp unlock`";
+const EXPIRED: &str = "it could not be renewed in time";
 
 /// How often to look again when others act at the same time.
 const ATTEMPTS: usize = 5;

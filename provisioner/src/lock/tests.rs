@@ -1,6 +1,6 @@
 //! The lock on a Parameter Store in memory.
 
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use futures::{FutureExt, future::BoxFuture, future::join_all};
 

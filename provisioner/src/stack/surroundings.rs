@@ -44,7 +44,7 @@ impl Surroundings {
         })
     }
 
-    /// Enough to draw the stack, without an account or an agent.
+    /// Enough to name and to draw the stack, without an account and without a file.
     pub fn imagined(c: &Config) -> Surroundings {
         let key = format!("{}/lampd", "0".repeat(64));
         let agent = Artefact { bucket: Ref::id(None), key, md5: String::new(), file: PathBuf::new() };

@@ -29,7 +29,7 @@ pub struct NodeStatus {
     pub name: String,
     /// AWS's id; empty where there is none yet.
     pub id: String,
-    /// `ready`, `missing`, `unwanted`, or AWS's own word.
+    /// `ready`, `missing`, `unwanted`, `failed: …`, `refused: …` where only a person can decide, or AWS's own word.
     pub phase: String,
     pub drift: Vec<Change>,
 }
@@ -41,6 +41,26 @@ pub struct TargetStatus {
     /// `healthy`, `unhealthy`, `initial` …
     pub state: String,
     pub reason: String,
+}
+
+impl TargetStatus {
+    pub fn is_healthy(&self) -> bool {
+        self.state == "healthy"
+    }
+
+    /// A host that leaves is let go for five minutes, which is no illness: a policy that shrinks its group
+    /// would otherwise make every stack look ill.
+    pub fn is_leaving(&self) -> bool {
+        self.state == "draining"
+    }
+}
+
+const REFUSED: &str = "refused: ";
+
+impl NodeStatus {
+    fn is_refused(&self) -> bool {
+        self.phase.starts_with(REFUSED)
+    }
 }
 
 impl Status {
@@ -57,6 +77,7 @@ impl Status {
                 let phase = match (seen.map(|it| &it.phase), &step.action) {
                     (None, _) => "missing".to_owned(),
                     (_, Action::Delete) => "unwanted".to_owned(),
+                    (_, Action::Refuse { why, .. }) => format!("{REFUSED}{why}"),
                     (Some(Phase::Ready), _) => "ready".to_owned(),
                     (Some(Phase::Pending(state)), _) => state.clone(),
                     (Some(Phase::Failed(why)), _) => format!("failed: {why}"),
@@ -86,7 +107,9 @@ pub(super) fn text(status: &Status, paint: Paint) -> String {
                 "ready" if it.drift.is_empty() => (paint.green("✓"), "ready".to_owned()),
                 "ready" => (paint.yellow("~"), paint.yellow("differs")),
                 phase @ ("missing" | "unwanted") => (paint.red("✗"), paint.red(phase)),
-                phase if phase.starts_with("failed") => (paint.red("✗"), paint.red(&tame(phase))),
+                phase if phase.starts_with("failed") || it.is_refused() => {
+                    (paint.red("✗"), paint.red(&tame(phase)))
+                }
                 phase => (paint.cyan("…"), paint.cyan(&tame(phase))),
             };
             let line = format!("  {sign} {}  {}  {phase}", fit(&it.node, nodes), fit(&it.id, ids));
@@ -99,7 +122,11 @@ pub(super) fn text(status: &Status, paint: Paint) -> String {
         text += &format!("{}\n", paint.bold("Targets"));
         let widest = status.targets.iter().map(|it| it.group.chars().count()).max().unwrap_or_default();
         for it in &status.targets {
-            let state = if it.state == "healthy" { paint.green("healthy") } else { paint.red(&it.state) };
+            let state = match it.state.as_str() {
+                state if it.is_healthy() => paint.green(state),
+                state if it.is_leaving() => paint.cyan(state),
+                state => paint.red(state),
+            };
             let why = if it.reason.is_empty() { String::new() } else { format!("  {}", tame(&it.reason)) };
             text += &format!("  {}  {}  {state}{why}\n", fit(&it.group, widest), it.target);
         }
@@ -130,15 +157,21 @@ fn verdict(status: &Status, paint: Paint) -> String {
         );
     }
     let wrong = status.nodes.iter().filter(|it| it.phase != "ready" || !it.drift.is_empty()).count();
-    let sick = status.targets.iter().filter(|it| it.state != "healthy").count();
+    let staying: Vec<_> = status.targets.iter().filter(|it| !it.is_leaving()).collect();
+    let sick = staying.iter().filter(|it| !it.is_healthy()).count();
     let mut says = Vec::new();
     if 0 < wrong {
         says.push(format!("{} of {} not as wanted", wrong, count(status.nodes.len(), "resource")));
     }
-    if 0 < sick {
-        says.push(format!("{} of {} not healthy", sick, count(status.targets.len(), "target")));
+    let refused: Vec<_> =
+        status.nodes.iter().filter(|it| it.is_refused()).map(|it| it.node.as_str()).collect();
+    if !refused.is_empty() {
+        says.push(format!("to be decided by you: {}", refused.join(", ")));
     }
-    format!("{}\n", paint.red(&format!("Not all is well: {}.", says.join(", "))))
+    if 0 < sick {
+        says.push(format!("{} of {} not healthy", sick, count(staying.len(), "target")));
+    }
+    format!("{}\n", paint.red(&format!("Not all is well: {}.", says.join("; "))))
 }
 
 pub(super) fn object(status: &Status) -> Json {
@@ -175,10 +208,12 @@ mod tests {
                 node("scaling-group/lab-vpc-asg", "lab-vpc-asg", "ready", vec![drift]),
                 node("nat-gateway/nat-gw-a1", "", "missing", vec![]),
                 node("db-instance/lab-vpc-rds", "lab-vpc-rds", "backing-up", vec![]),
+                node("file-system/efs", "fs-0a1b2c", "refused: AWS cannot change encrypted in place", vec![]),
             ],
             targets: vec![
                 target("i-0123456789", "healthy", ""),
                 target("i-9876543210", "unhealthy", "Target.ResponseCodeMismatch"),
+                target("i-1234567890", "draining", "Target deregistration is in progress"),
             ],
             addresses: vec![("public hosts".into(), "http://lab-vpc-alb-public.example/".into())],
             well: false,

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use scenarios::slow::Slow;
 use scenarios::{Fault, Lab};
+use serde_json::json;
 
 #[test]
 fn the_second_operator_is_told_who_holds_the_lock_and_since_when() {
@@ -49,9 +51,54 @@ fn two_who_saw_nothing_make_one_distribution() {
         let words = ["--on", "aws", "--config", config.to_str().unwrap(), "up", "--yes"];
         let first = scenarios::lamp::command(home, &lab.proxy.url(), &words);
         scenarios::lamp::run(first, Duration::from_secs(30), None).ok();
-        late.join().unwrap().expect(1).says(&["the account changed since the plan was made"]);
+        // All that it was to make is there.
+        late.join().unwrap().ok();
     });
     assert_eq!(lab.snapshot().all("distribution").len(), 1);
+    lab.lamp("--on aws plan").ok();
+}
+
+/// The network and a database.
+const NETWORK: &str = "[parts]\npublic_hosts = false\nprivate_hosts = false\nscaling_group = false\nfiles = false\n\
+                       replica = false\nsite = false\n";
+
+#[test]
+fn what_aws_gets_done_before_the_lock_is_had_is_no_other_plan() {
+    let lab = Lab::new(NETWORK);
+    lab.proxy.slow(Slow { database: Duration::from_secs(10), ..Slow::default() });
+    let mut is_made = false;
+    lab.proxy.fail_if(1, Fault::Denied, move |call| {
+        is_made |= call.action == "CreateDBInstance";
+        is_made && call.action == "DescribeDBInstances"
+    });
+    lab.lamp("--on aws up --yes").expect(1);
+    lab.proxy.fail("ssm:PutParameter", 1, Fault::Late(Duration::from_secs(12)));
+    lab.up().says(&["creating"]);
+    lab.lamp("--on aws plan").ok();
+}
+
+#[test]
+fn what_somebody_changed_before_the_lock_is_had_is_another_plan() {
+    let lab = Lab::new(NETWORK);
+    lab.up();
+    let seen = lab.snapshot();
+    let rename = |kind: &str, key: &str| {
+        let id =
+            &seen.all(kind).iter().find(|it| it["Tags"].to_string().contains("lamp:stack")).unwrap()[key];
+        let tags = json!({ "Resources": [id], "Tags": [{ "Key": "Name", "Value": "mine" }] });
+        lab.account().call("ec2", "create_tags", tags);
+    };
+    rename("vpc", "VpcId");
+    lab.proxy.fail("ssm:PutParameter", 1, Fault::Late(Duration::from_secs(3)));
+    let put = || lab.proxy.calls().iter().filter(|it| it.action == "PutParameter").count();
+    let before = put();
+    std::thread::scope(|scope| {
+        let late = scope.spawn(|| lab.lamp("--on aws up --yes"));
+        lab.eventually("it asks for the lock", || before < put());
+        rename("subnet", "SubnetId");
+        late.join().unwrap().expect(1).says(&["the account changed since the plan was made"]);
+    });
+    lab.up();
     lab.lamp("--on aws plan").ok();
 }
 
@@ -73,6 +120,24 @@ fn a_lock_that_could_not_be_given_back_hides_no_other_error() {
     lab.lamp("--on aws unlock --yes").ok();
     lab.proxy.fail("ssm:DeleteParameter", usize::MAX, Fault::Denied);
     lab.lamp("--on aws up --yes").expect(1).says(&["the lock could not be given back", "lamp unlock"]);
+}
+
+#[test]
+fn whose_lock_was_broken_begins_nothing_new_and_is_told_why() {
+    let lab = Lab::new("");
+    // Longer than a holder needs to notice.
+    lab.proxy.fail("elasticfilesystem:CreateFileSystem", 1, Fault::Late(Duration::from_secs(40)));
+    std::thread::scope(|scope| {
+        let holder = scope.spawn(|| lab.lamp("--on aws up --yes"));
+        lab.eventually("it builds", || lab.proxy.calls().iter().any(|it| it.action == "CreateFileSystem"));
+        let words = ["--on", "aws", "unlock", "--yes"];
+        let unlock = scenarios::lamp::command(lab.folder(), &lab.proxy.url(), &words);
+        scenarios::lamp::run(unlock, Duration::from_secs(30), None).ok().says(&["the lock is broken"]);
+        let up = holder.join().unwrap().expect(1);
+        up.says(&["the run was interrupted", "the lock was lost", "somebody broke it with `lamp unlock`"]);
+    });
+    assert!(lab.snapshot().all("mount-target").is_empty());
+    lab.up();
 }
 
 #[test]

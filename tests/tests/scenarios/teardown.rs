@@ -103,6 +103,57 @@ fn what_takes_time_to_go_is_waited_for_in_the_right_order() {
     lab.assert_nothing_left("after a slow down");
 }
 
+/// The network and the site.
+const NETWORK: &str = "[parts]\npublic_hosts = false\nprivate_hosts = false\nscaling_group = false\nfiles = false\n\
+                       database = false\nreplica = false\n";
+
+#[test]
+fn the_files_that_a_stack_was_made_of_may_be_gone() {
+    let lab = Lab::new(
+        "[agent]\nbinary = \"lampd\"\n[site]\nfolder = \"site\"\n[database]\npassword_file = \"password\"\n",
+    );
+    std::fs::create_dir(lab.path("site")).unwrap();
+    std::fs::write(lab.path("site/index.html"), "<h1>mine</h1>\n").unwrap();
+    std::fs::write(lab.path("password"), "correct-horse-battery\n").unwrap();
+    lab.up();
+    std::fs::remove_dir_all(lab.path("site")).unwrap();
+    std::fs::remove_file(lab.path("password")).unwrap();
+    std::fs::remove_file(lab.path("lampd")).unwrap();
+    for it in std::fs::read_dir(lab.path("keys")).unwrap() {
+        std::fs::write(it.unwrap().path(), "no key").unwrap();
+    }
+    lab.lamp("--on aws plan").expect(2).says(&["is not a folder"]);
+    lab.lamp("--on aws unlock --yes").ok();
+    // It gets as far as the rule that forbids it.
+    lab.lamp("--on aws ssh").expect(1).says(&["SSH is closed"]);
+    lab.down();
+    lab.assert_nothing_left("without the files");
+}
+
+#[test]
+fn what_came_after_the_question_is_not_deleted_unasked() {
+    let lab = Lab::new(NETWORK);
+    lab.up();
+    let built = lab.snapshot();
+    let put = || lab.proxy.calls().iter().filter(|it| it.action == "PutParameter").count();
+    let before = put();
+    // It has asked, and waits for the lock.
+    lab.proxy.fail("ssm:PutParameter", 1, Fault::Late(Duration::from_secs(4)));
+    std::thread::scope(|scope| {
+        let down = scope.spawn(|| lab.lamp("--on aws down --yes"));
+        lab.eventually("it asks for the lock", || before < put());
+        let tags = json!([{ "Key": "lamp:stack", "Value": "lab-vpc" }, { "Key": "lamp:node", "Value": "elastic-ip/late" }]);
+        let tags = json!([{ "ResourceType": "elastic-ip", "Tags": tags }]);
+        lab.account().call("ec2", "allocate_address", json!({ "Domain": "vpc", "TagSpecifications": tags }));
+        let down = down.join().unwrap().expect(1);
+        down.says(&["nothing was deleted", "more by now", "elastic-ip/late"]);
+    });
+    let gone = built.not_in(&lab.snapshot());
+    assert!(gone.is_empty(), "{gone:?}");
+    lab.down();
+    lab.assert_nothing_left("after the second down");
+}
+
 #[test]
 fn backups_of_files_outlive_them_and_are_told_of() {
     let lab = Lab::new(

@@ -97,11 +97,8 @@ async fn hosts(session: &Session, observed: &Observed) -> anyhow::Result<Vec<Hos
         return Ok(hosts);
     }
     let targets = health::targets(session, observed).await?;
-    let healthy: BTreeSet<&str> = targets
-        .iter()
-        .filter(|it| health::is_healthy(it))
-        .filter_map(|it| it.target.split(':').next())
-        .collect();
+    let healthy: BTreeSet<&str> =
+        targets.iter().filter(|it| it.is_healthy()).filter_map(|it| it.target.split(':').next()).collect();
     hosts.retain(|it| healthy.contains(it.id.as_str()));
     if hosts.is_empty() {
         let why: Vec<_> =

@@ -20,7 +20,7 @@ use crate::{
     aws::patiently,
     cli::{DEFAULT_FILE, Global, Target},
     commands::up,
-    config::{self, Config, Server},
+    config::{self, Config, Paths, Server},
     engine::{self, Action},
     kinds::host_reports,
     timing::forecast,
@@ -42,7 +42,7 @@ pub(in crate::commands) async fn wanted(
     server: Server,
 ) -> anyhow::Result<Config> {
     // A mistake in the file is told as by every other command.
-    session::load(global, target).await?;
+    session::load(global, target, Paths::Checked).await?;
     Ok(session::read(global, target, &edited(session::file(global), server)?).await?)
 }
 
@@ -88,12 +88,13 @@ pub(super) async fn switch(
         );
     }
     let path = session::file(global);
+    let interrupt = session::Interrupt::watch(ui.notes());
     write(path, &edited(path, server)?)?;
     let observed = match plan.is_empty() {
         true => observed,
         false => {
             ui.plan(&plan, &forecast(&session.stack, &plan));
-            match up::build(session, plan, ui).await? {
+            match up::build(session, plan, &interrupt, ui).await? {
                 (Exit::Fine, observed) => observed,
                 (exit, _) => return Ok(exit),
             }
@@ -106,7 +107,10 @@ pub(super) async fn switch(
     let endpoint = text(Param::DbEndpoint);
     let late = match no_wait {
         true => BTreeMap::new(),
-        false => wait(session, &text(Param::Generation), ui).await?,
+        false => match interrupt.or(wait(session, &text(Param::Generation), ui)).await {
+            Some(late) => late?,
+            None => bail!("interrupted: the hosts are told to use {endpoint}, but not all may do so yet"),
+        },
     };
     if !late.is_empty() {
         let late: Vec<_> = late.iter().map(|(host, why)| format!("{host} ({why})")).collect();

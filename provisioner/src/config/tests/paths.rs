@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::config::{ConfigErrors, SaidRegion, load};
+use crate::config::{ConfigErrors, Paths, SaidRegion, load};
 
 /// Loads a `lamp.toml` from a folder with these files.
 fn load_with(
@@ -16,7 +16,7 @@ fn load_with(
     }
     let path = folder.path().join("lamp.toml");
     fs::write(&path, text).unwrap();
-    let result = load(&path, SaidRegion::default());
+    let result = load(&path, SaidRegion::default(), Paths::Checked);
     (folder, result)
 }
 
@@ -35,7 +35,7 @@ fn a_file_beside_the_command_has_no_folder_before_its_paths() {
 
 #[test]
 fn a_file_that_is_not_there_says_how_to_get_one() {
-    let errors = load(Path::new("no/such/lamp.toml"), SaidRegion::default()).unwrap_err();
+    let errors = load(Path::new("no/such/lamp.toml"), SaidRegion::default(), Paths::Checked).unwrap_err();
     let expected = "no/such/lamp.toml cannot be read: No such file or directory (os error 2); \
                     write one with `lamp init`, or name another with --config";
     assert_eq!(errors.to_string(), expected);

@@ -7,12 +7,18 @@ use tokio::time::Instant;
 use super::{failure, outcome, small_lab};
 use crate::engine::{
     Action, Outcome, Ref, Stop, What, clock,
-    toys::{Precious, Toy, cloud, down, empty, hasty, planned, play, timed, up, up_until},
+    toys::{FULL, Precious, Toy, cloud, down, empty, hasty, planned, play, timed, up, up_until},
 };
 
 fn one(size: u32) -> crate::engine::Stack {
     let mut s = empty();
     let _: Ref<Toy<false>> = s.toy("it", size, &[]);
+    s
+}
+
+fn data(size: u32) -> crate::engine::Stack {
+    let mut s = empty();
+    let _: Ref<Precious> = s.toy("data", size, &[]);
     s
 }
 
@@ -148,6 +154,24 @@ fn a_pending_node_is_waited_for_and_says_what_aws_says() {
 }
 
 #[test]
+fn what_waits_for_its_own_change_is_changed_first() {
+    play(async {
+        up(&data(2)).await;
+        cloud(|it| it.thing("precious/data").stuck_at = Some(2));
+        let (took, report) = timed(up(&data(1))).await;
+        assert_eq!(*outcome(&report, "precious/data"), Outcome::Changed);
+        assert!(took < Duration::from_secs(10), "{took:?}");
+        // A passing error is no reason to wait for what cannot come by itself.
+        cloud(|it| {
+            it.thing("precious/data").stuck_at = Some(1);
+            it.fault("configure data", "Throttling", false, 3);
+        });
+        assert!(up(&data(3)).await.is_ok());
+        assert_eq!(cloud(|it| it.state()), [("precious/data".to_owned(), 3, vec![])]);
+    });
+}
+
+#[test]
 fn a_failed_node_is_made_anew_unless_it_holds_data() {
     play(async {
         let mut s = one(0);
@@ -155,13 +179,25 @@ fn a_failed_node_is_made_anew_unless_it_holds_data() {
         up(&s).await;
         cloud(|it| {
             it.thing("toy/it").failed = Some("no address".into());
-            it.thing("precious/data").failed = Some("storage-full".into());
+            it.thing("precious/data").failed = Some(FULL.into());
             it.calls.clear();
         });
+        assert_eq!(planned(&s).await.refusals().count(), 1);
         let report = up(&s).await;
         assert_eq!(*outcome(&report, "toy/it"), Outcome::Changed);
         assert!(failure(&report, "precious/data").contains("storage-full"));
         assert_eq!(cloud(|it| it.calls.clone()), ["delete it", "create it"]);
+    });
+}
+
+#[test]
+fn a_failure_that_the_configuration_cures_is_no_end() {
+    play(async {
+        up(&data(1)).await;
+        cloud(|it| it.thing("precious/data").failed = Some(FULL.into()));
+        assert_eq!(planned(&data(2)).await.refusals().count(), 0);
+        assert_eq!(*outcome(&up(&data(2)).await, "precious/data"), Outcome::Changed);
+        assert!(planned(&data(2)).await.is_empty());
     });
 }
 

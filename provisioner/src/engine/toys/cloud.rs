@@ -56,6 +56,8 @@ pub(crate) struct Thing {
     pub(crate) failed: Option<String>,
     pub(crate) made: Instant,
     pub(crate) ready: Instant,
+    /// The size with which it never gets ready.
+    pub(crate) stuck_at: Option<u32>,
     pub(crate) gone: Option<Instant>,
 }
 
@@ -126,6 +128,7 @@ impl Thing {
         match (&self.failed, self.gone) {
             (Some(why), _) => Phase::Failed(why.clone()),
             (None, Some(_)) => Phase::Pending("deleting".into()),
+            (None, None) if self.stuck_at == Some(self.size) => Phase::Pending("stuck".into()),
             (None, None) if clock::now() < self.ready => Phase::Pending("pending".into()),
             (None, None) => Phase::Ready,
         }

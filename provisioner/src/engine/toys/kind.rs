@@ -1,4 +1,4 @@
-//! The kind of the toy cloud's things; `DATA`: one that holds data.
+//! The kind of the toy cloud's things; `DATA`: one that holds data, and can be changed before it is ready.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::cloud::{Thing, call, cloud, error, read};
 use crate::{
     aws::{self, Aws, Tags},
-    engine::{Cx, Found, Ref, Resource, clock},
+    engine::{Cx, Found, Phase, Ref, Resource, clock},
 };
 
 #[derive(Clone, Debug, Serialize)]
@@ -18,6 +18,9 @@ pub(crate) struct Toy<const DATA: bool> {
     /// Cannot change.
     pub(crate) shape: String,
 }
+
+/// A failure that a larger size ends.
+pub(crate) const FULL: &str = "storage-full";
 
 pub(crate) type Precious = Toy<true>;
 
@@ -33,6 +36,7 @@ impl<const DATA: bool> Resource for Toy<DATA> {
     const UNIQUE: bool = DATA;
     const LINGERS: bool = true;
     const HOLDS_DATA: bool = DATA;
+    const CHANGES_WHILE_PENDING: bool = DATA;
     const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
     async fn list(_: &Aws) -> aws::Result<Vec<Found<Self>>> {
@@ -63,6 +67,7 @@ impl<const DATA: bool> Resource for Toy<DATA> {
                 failed,
                 made: now,
                 ready: now + ready_after,
+                stuck_at: None,
                 gone: None,
             }))
         })
@@ -74,9 +79,14 @@ impl<const DATA: bool> Resource for Toy<DATA> {
             let needs = cx.ids(&self.needs);
             let thing = it.things.get_mut(&have.id).ok_or_else(|| error("Toy.NotFound"))?;
             (thing.size, thing.needs) = (self.size, needs);
+            thing.failed.take_if(|it| it == FULL);
             Ok(())
         })
         .await
+    }
+
+    fn cures(&self, have: &Found<Self>) -> bool {
+        have.phase == Phase::Failed(FULL.into()) && have.spec.size < self.size
     }
 
     async fn tag(id: &str, tags: &Tags, _: &Aws) -> aws::Result<()> {

@@ -6,7 +6,7 @@ mod kind;
 mod posing;
 
 pub(crate) use cloud::cloud;
-pub(crate) use kind::{Precious, Toy};
+pub(crate) use kind::{FULL, Precious, Toy};
 pub(crate) use posing::{hasty, posing};
 
 use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};

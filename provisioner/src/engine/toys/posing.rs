@@ -34,6 +34,10 @@ impl AnyNode for Posing {
     fn impossible(&self, have: &Seen) -> Option<String> {
         AnyNode::impossible(&self.toy, have)
     }
+
+    fn cures(&self, have: &Seen) -> bool {
+        AnyNode::cures(&self.toy, have)
+    }
 }
 
 /// The copy; the toy cloud's things will take as long as AWS's usually do.
