@@ -112,9 +112,9 @@ fn an_endpoint_and_a_profile_can_be_typed() {
 fn up_can_end_before_the_hosts_are_healthy() {
     let lab = Lab::new(
         "[parts]\nprivate_hosts = false\nscaling_group = false\nfiles = false\ndatabase = false\n\
-                        site = false\n[hosts]\npublic_copies = false\n",
+                        site = false\n[hosts]\npublic_copies = false\n[balancers]\nport = 8088\n",
     );
-    let short = lab.lamp("--on aws up --yes --no-wait").ok().says(&["http://"]);
+    let short = lab.lamp("--on aws up --yes --no-wait").ok().says(&["http://", ":8088/"]);
     assert!(!short.text().contains("healthy"), "{short}");
     lab.up().says(&["all 4 targets are healthy", "http://"]);
 }
