@@ -110,6 +110,9 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
     if !super::network::is_region(&site.region) {
         let remedy = "write a region's code, such as \"us-east-1\"";
         found.add("site.region", &site.region, "is not the code of an AWS region", remedy);
+    } else if !super::network::is_in_reach(&site.region) {
+        let remedy = "write a region of the others, such as \"us-east-1\"";
+        found.add("site.region", &site.region, super::network::OUT_OF_REACH, remedy);
     }
     for (key, bucket) in [("site.bucket", &site.bucket), ("site.log_bucket", &site.log_bucket)] {
         if let Some(name) = bucket
@@ -159,9 +162,8 @@ fn names_and_certificate(site: &Site, found: &mut Findings) {
 
 fn is_certificate(arn: &str) -> bool {
     let parts: Vec<&str> = arn.split(':').collect();
-    matches!(parts.as_slice(), ["arn", partition, "acm", "us-east-1", account, id]
-        if partition.starts_with("aws")
-            && account.len() == 12
+    matches!(parts.as_slice(), ["arn", "aws", "acm", "us-east-1", account, id]
+        if account.len() == 12
             && account.chars().all(|c| c.is_ascii_digit())
             && id.strip_prefix("certificate/").is_some_and(|it| !it.is_empty()))
 }
