@@ -162,3 +162,13 @@ fn ssh_goes_straight_to_a_public_host_and_through_a_bastion_to_a_private_one() {
     }
     lab.lamp("--on aws ssh nobody").expect(1).says(&["there is no host nobody", "private-ec2-a1"]);
 }
+
+#[test]
+fn the_page_that_comes_along_is_what_the_site_answers_whatever_its_root_is_called() {
+    let only_site = NETWORK.replace("site = false", "network = false");
+    let lab = Lab::new(&format!("{only_site}[site]\ndefault_root_object = \"home.html\"\n"));
+    lab.up();
+    let seen = lab.snapshot();
+    let mut objects = seen.all("bucket").iter().flat_map(|it| it["Objects"].as_array().unwrap());
+    assert!(objects.any(|it| it["Key"] == "home.html"), "{:?}", seen.all("bucket"));
+}
