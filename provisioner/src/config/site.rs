@@ -46,7 +46,8 @@ pub struct Site {
     pub ipv6: bool,
     /// Names of your own for the site, such as ["www.example.org"]; they need a certificate.
     pub aliases: Vec<String>,
-    /// ARN of a certificate (ACM, in us-east-1) for these names.
+    /// ARN of a certificate (ACM, in us-east-1) for these names; then TLS 1.2 is the oldest that CloudFront
+    /// takes. When left out: CloudFront's own certificate, for which AWS itself says which is the oldest (TLS 1.0).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"arn:aws:acm:us-east-1:123456789012:certificate/0f1e2d3c")]
     pub certificate: Option<String>,
