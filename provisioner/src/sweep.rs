@@ -76,6 +76,13 @@ fn says_ours(text: Option<&str>, aws: &Aws) -> bool {
     text.is_some_and(|it| it.ends_with(&format!(" of stack {} in {}", aws.stack, aws.region)))
 }
 
+/// Whether it says that it is of a stack of this name in another region: the tags of what is one for all regions do not
+/// tell these apart.
+fn says_elsewhere(text: &str, aws: &Aws) -> bool {
+    let said = text.rsplit_once(&format!(" of stack {} in ", aws.stack));
+    said.is_some_and(|(_, region)| region != aws.region)
+}
+
 async fn balancers(aws: &Aws, vpc: Option<&str>) -> aws::Result<Vec<Leftover>> {
     let mut left = Vec::new();
     let mut others = Vec::new();
@@ -208,7 +215,8 @@ async fn cloudfront(aws: &Aws) -> aws::Result<Vec<Leftover>> {
     let mut left = Vec::new();
     let mut pages = aws.cloudfront.list_distributions().into_paginator().send();
     while let Some(page) = pages.try_next().await? {
-        for it in page.distribution_list().map(|it| it.items()).unwrap_or_default() {
+        let all = page.distribution_list().map(|it| it.items()).unwrap_or_default();
+        for it in all.iter().filter(|it| !says_elsewhere(it.comment(), aws)) {
             let tags = aws.cloudfront.list_tags_for_resource().resource(it.arn()).send().await?;
             let tags = tags.tags().map(|it| it.items()).unwrap_or_default();
             if tags.iter().any(|it| it.key() == STACK && it.value() == Some(&aws.stack)) {

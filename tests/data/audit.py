@@ -6,6 +6,7 @@ Usage: audit.py before.json after.json accepted.txt
 
 import json
 import sys
+from fnmatch import fnmatchcase
 
 
 def findings(path):
@@ -19,18 +20,27 @@ def findings(path):
     return out
 
 
+def name(it):
+    """The tag `Name` of what a finding is about; the resource's own name or id where it has none."""
+    resource = it["resources"][0]
+    tags = dict(label.split(":", 1) for label in resource.get("labels") or [] if ":" in label)
+    return tags.get("Name") or resource["name"]
+
+
 before, after = findings(sys.argv[1]), findings(sys.argv[2])
-accepted = {}
+accepted = []
 for line in open(sys.argv[3]):
-    check, _, reason = line.partition("#")
-    if check.strip():
-        accepted[check.strip()] = reason.strip()
+    what, _, reason = line.partition("#")
+    if what.strip():
+        check, pattern = what.split()
+        accepted.append((check, pattern, reason.strip()))
 
 bad = 0
 caused = {key: it for key, it in after.items() if key not in before}
 for (check, resource), it in sorted(caused.items()):
-    line = f"{it['severity']:<9} {check}: {it['status_detail']} ({resource})"
-    reason = accepted.get(check, "")
+    line = f"{it['severity']:<9} {check}: {name(it)}: {it['status_detail']} ({resource})"
+    reasons = [why for (of, pattern, why) in accepted if of == check and fnmatchcase(name(it), pattern)]
+    reason = reasons[0] if reasons else ""
     if reason and (it["severity"] != "Critical" or reason.startswith("emulator:")):
         print(f"accepted: {line}\n          {reason}")
     else:

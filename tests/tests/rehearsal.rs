@@ -57,6 +57,9 @@ fn the_whole_lab_comes_true_serves_survives_and_goes_without_a_trace() {
     // To a private host through the bastion, with the keys of this stack.
     let ssh = it.lamp("ssh private-ec2-c1 -- hostname -I && id -un").ok();
     assert!(ssh.stdout.starts_with("10.1.4.") && ssh.stdout.ends_with("ec2-user\n"), "{ssh}");
+    // And straight to the other public host, which takes nobody in from the first.
+    let ssh = it.lamp("ssh public-ec2-c1 -- hostname -I && id -un").ok();
+    assert!(ssh.stdout.starts_with("10.1.2.") && ssh.stdout.ends_with("ec2-user\n"), "{ssh}");
 
     // All hosts read the replica, and what is written to the primary arrives there; then back.
     it.lamp("db use replica").ok().says(&["6 of 6 hosts", "the hosts use the replica, lab-vpc-rds-rr."]);

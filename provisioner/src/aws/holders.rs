@@ -1,4 +1,4 @@
-//! What holds a network resource that will not go: the network interfaces in it, and what else somebody put there.
+//! What holds a thing that will not go: the network interfaces in it, what else somebody put there, or who uses it.
 
 use aws_sdk_ec2::types::{Filter, IpPermission, NatGatewayState, Tag};
 
@@ -52,6 +52,15 @@ impl Aws {
         let naming = others.filter(|it| names(it.ip_permissions()) || names(it.ip_permissions_egress()));
         let words =
             naming.map(|it| named(it.group_id(), "security group whose rules name it", it.group_name()));
+        Ok(told(words.collect()))
+    }
+
+    /// The load balancers that send requests to a target group, in words; `None` where there are none.
+    pub async fn balancers_of(&self, group: &str) -> Result<Option<String>> {
+        let seen = self.elb.describe_target_groups().target_group_arns(group).send().await?;
+        let arns = seen.target_groups().iter().flat_map(|it| it.load_balancer_arns());
+        // `…:loadbalancer/app/<name>/<id>`
+        let words = arns.filter_map(|it| Some(format!("load balancer {}", it.rsplit('/').nth(1)?)));
         Ok(told(words.collect()))
     }
 }

@@ -132,7 +132,11 @@ pub(super) fn addresses(c: &Config, observed: &Observed) -> Vec<(String, String)
             Behind::ScalingGroup => "scaling group",
         };
         if let Some(name) = out(&format!("load-balancer/{}", it.node), LoadBalancer::DNS_NAME.name()) {
-            all.push((label.to_owned(), format!("http://{name}/")));
+            let port = match c.balancers.port {
+                80 => String::new(),
+                other => format!(":{other}"),
+            };
+            all.push((label.to_owned(), format!("http://{name}{port}/")));
         }
     }
     if let Some(name) = out("distribution/site", Distribution::DOMAIN.name()) {

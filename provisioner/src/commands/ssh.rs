@@ -1,4 +1,4 @@
-//! `lamp ssh`: log in through the bastion as a jump host. No private key ever leaves this machine.
+//! `lamp ssh`: log in, to a private host through the bastion as a jump host. No private key ever leaves this machine.
 
 use std::{os::unix::process::CommandExt, path::Path};
 
@@ -32,20 +32,22 @@ pub(super) async fn ssh(
         );
     }
     let observed = session.observe().await?;
-    let (bastion, address) = bastion(&observed)?;
     let (public_key, _) = keys::files(&c.access.key_dir, &c.names.public_key);
     let (private_key, _) = keys::files(&c.access.key_dir, &c.names.private_key);
     let options: &[&str] = if session.cloud.is_rehearsal() { &STRANGERS } else { &[] };
-    let to_bastion = login(options, &public_key, &address, session.cloud.pipe_to(&address, 22)?.as_deref());
-    let words = match host.filter(|it| !is_called(bastion, it)) {
-        None => to_bastion,
-        Some(host) => {
-            let target = private_address(&session, &observed, &host).await?;
-            let key = if host.starts_with("public-") { &public_key } else { &private_key };
-            let mut through = vec!["ssh".to_owned(), "-W".into(), format!("{target}:22")];
-            through.extend(to_bastion);
-            login(options, key, &target, Some(&through))
-        }
+    let pipe_to = |address: &str| session.cloud.pipe_to(address, 22);
+    let to_public =
+        |address: &str| anyhow::Ok(login(options, &public_key, address, pipe_to(address)?.as_deref()));
+    let words = match host {
+        None => to_public(&bastion(&observed)?)?,
+        Some(host) => match place(&session, &observed, &host).await? {
+            Place::Public(address) => to_public(&address)?,
+            Place::Private(address) => {
+                let mut through = vec!["ssh".to_owned(), "-W".into(), format!("{address}:22")];
+                through.extend(to_public(&bastion(&observed)?)?);
+                login(options, &private_key, &address, Some(&through))
+            }
+        },
     };
     let mut ssh = std::process::Command::new("ssh");
     Err(ssh.args(words).args(command).exec()).context("running ssh (Debian's package openssh-client)")
@@ -76,29 +78,46 @@ fn is_called(host: &Seen, name: &str) -> bool {
     host.id == name || host.node.split_once('/').is_some_and(|(_, it)| it == name)
 }
 
-/// The first public host that has an address, and the address.
-fn bastion(observed: &Observed) -> anyhow::Result<(&Seen, String)> {
-    let hosts = observed.nodes.values().filter(|it| it.node.starts_with("instance/public-"));
-    for host in hosts {
-        let name = host.node.trim_start_matches("instance/");
-        if let Some(address) = observed.nodes.get(&format!("elastic-ip/eip-{name}")) {
-            return Ok((host, address.out.get(ElasticIp::ADDRESS.name()).cloned().unwrap_or_default()));
-        }
-    }
-    bail!("there is no bastion yet; run `lamp up`, with parts.public_hosts switched on")
+/// Where a host is reached.
+enum Place {
+    /// At its Elastic IP, as the bastion.
+    Public(String),
+    /// Through the bastion, at its address in the VPC.
+    Private(String),
 }
 
-async fn private_address(session: &Session, observed: &Observed, host: &str) -> anyhow::Result<String> {
-    if let Some(seen) =
-        observed.nodes.values().find(|it| it.node.starts_with("instance/") && is_called(it, host))
-    {
-        return Ok(seen.out.get(Instance::PRIVATE_IP.name()).cloned().unwrap_or_default());
+/// The Elastic IP of the first public host that has one.
+fn bastion(observed: &Observed) -> anyhow::Result<String> {
+    let mut hosts = observed.nodes.values().filter(|it| is_public(it));
+    let address = hosts.find_map(|it| elastic_ip(observed, it));
+    address.context("there is no bastion yet; run `lamp up`, with parts.public_hosts switched on")
+}
+
+fn is_public(host: &Seen) -> bool {
+    host.node.starts_with("instance/public-")
+}
+
+fn elastic_ip(observed: &Observed, host: &Seen) -> Option<String> {
+    let name = host.node.split_once('/')?.1;
+    let address = observed.nodes.get(&format!("elastic-ip/eip-{name}"))?;
+    address.out.get(ElasticIp::ADDRESS.name()).filter(|it| !it.is_empty()).cloned()
+}
+
+async fn place(session: &Session, observed: &Observed, host: &str) -> anyhow::Result<Place> {
+    let mut nodes = observed.nodes.values().filter(|it| it.node.starts_with("instance/"));
+    if let Some(seen) = nodes.find(|it| is_called(it, host)) {
+        return Ok(match elastic_ip(observed, seen) {
+            Some(address) => Place::Public(address),
+            None if is_public(seen) => bail!("{host} has no public address; run `lamp up`"),
+            None => Place::Private(seen.out.get(Instance::PRIVATE_IP.name()).cloned().unwrap_or_default()),
+        });
     }
     // A host of the scaling group is no node: it is known by its id.
     let hosts = patiently(|| kinds::hosts(&session.aws)).await.context("looking for the host")?;
     let address = hosts.into_iter().find(|it| it.id == host).map(|it| it.address).filter(|it| !it.is_empty());
     let known: Vec<_> = observed.nodes.keys().filter_map(|it| it.strip_prefix("instance/")).collect();
-    address.with_context(|| format!("there is no host {host}; there are {}", known.join(", ")))
+    let address = address.with_context(|| format!("there is no host {host}; there are {}", known.join(", ")));
+    Ok(Place::Private(address?))
 }
 
 #[cfg(test)]

@@ -140,6 +140,10 @@ fn region_and_zones(config: &Config, found: &mut Findings) {
         found.add("region", region, "is not the code of an AWS region", remedy);
         return;
     }
+    if !is_in_reach(region) {
+        found.add("region", region, OUT_OF_REACH, "write a region of the others, such as \"ap-northeast-2\"");
+        return;
+    }
     let free = |letter: char| Some(format!("{region}{letter}")).filter(|it| !zones.contains(it));
     let example = "acbd".chars().find_map(free).unwrap_or_default();
     if zones.len() < 2 {
@@ -160,6 +164,16 @@ fn region_and_zones(config: &Config, found: &mut Findings) {
             found.add(&key, zone, "is listed twice", format!("write another zone, such as {example:?}"));
         }
     }
+}
+
+/// What is said of a region that is not [in reach](is_in_reach).
+pub(super) const OUT_OF_REACH: &str =
+    "lies in a partition of its own (as China and GovCloud do), whose ARNs lamp does not write";
+
+/// Whether a region is in the partition that all ARNs of ours name, `aws`: the others' regions begin with `cn` or have a
+/// word more, as `us-gov-west-1` and `eusc-de-east-1`.
+pub(super) fn is_in_reach(region: &str) -> bool {
+    !region.starts_with("cn-") && region.split('-').count() == 3
 }
 
 /// `ap-northeast-2`, `us-gov-west-1`

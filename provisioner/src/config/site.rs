@@ -46,7 +46,8 @@ pub struct Site {
     pub ipv6: bool,
     /// Names of your own for the site, such as ["www.example.org"]; they need a certificate.
     pub aliases: Vec<String>,
-    /// ARN of a certificate (ACM, in us-east-1) for these names.
+    /// ARN of a certificate (ACM, in us-east-1) for these names; then TLS 1.2 is the oldest that CloudFront
+    /// takes. When left out: CloudFront's own certificate, for which AWS itself says which is the oldest (TLS 1.0).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"arn:aws:acm:us-east-1:123456789012:certificate/0f1e2d3c")]
     pub certificate: Option<String>,
@@ -110,6 +111,9 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
     if !super::network::is_region(&site.region) {
         let remedy = "write a region's code, such as \"us-east-1\"";
         found.add("site.region", &site.region, "is not the code of an AWS region", remedy);
+    } else if !super::network::is_in_reach(&site.region) {
+        let remedy = "write a region of the others, such as \"us-east-1\"";
+        found.add("site.region", &site.region, super::network::OUT_OF_REACH, remedy);
     }
     for (key, bucket) in [("site.bucket", &site.bucket), ("site.log_bucket", &site.log_bucket)] {
         if let Some(name) = bucket
@@ -159,9 +163,8 @@ fn names_and_certificate(site: &Site, found: &mut Findings) {
 
 fn is_certificate(arn: &str) -> bool {
     let parts: Vec<&str> = arn.split(':').collect();
-    matches!(parts.as_slice(), ["arn", partition, "acm", "us-east-1", account, id]
-        if partition.starts_with("aws")
-            && account.len() == 12
+    matches!(parts.as_slice(), ["arn", "aws", "acm", "us-east-1", account, id]
+        if account.len() == 12
             && account.chars().all(|c| c.is_ascii_digit())
             && id.strip_prefix("certificate/").is_some_and(|it| !it.is_empty()))
 }

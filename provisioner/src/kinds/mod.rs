@@ -3,6 +3,7 @@
 
 mod address_association;
 mod artefact;
+mod attached_policies;
 mod balancing;
 mod bucket;
 mod bucket_policy;

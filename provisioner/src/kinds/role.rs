@@ -6,7 +6,7 @@ use aws_sdk_iam::types::InstanceProfile;
 use serde::Serialize;
 
 use super::{
-    FileSystem,
+    FileSystem, attached_policies,
     policy::{self, Statement},
 };
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     engine::{Cx, Found, Ref, Resource, Value},
 };
 
-/// Its id is the name of both. Policies that somebody attached beside ours are not read.
+/// Its id is the name of both.
 #[derive(Clone, Debug, Serialize)]
 pub struct Role {
     pub name: String,
@@ -22,6 +22,8 @@ pub struct Role {
     pub trust: Vec<Statement>,
     /// What it may do.
     pub policy: Vec<Statement>,
+    /// Policies that somebody attached beside ours: ARNs, and names of those in the role itself. None are wanted.
+    pub others: Vec<String>,
     /// Whether the profile holds the role.
     pub in_profile: bool,
 }
@@ -66,7 +68,14 @@ impl Role {
             policy.push(Statement::allow("MountFiles", &mount).on(files.out(FileSystem::ARN)));
         }
         let trust = Statement::allow("Hosts", &["sts:AssumeRole"]).to("Service: ec2.amazonaws.com");
-        Role { name: name.to_owned(), trust: vec![trust], policy, in_profile: true }
+        Role { trust: vec![trust], policy, in_profile: true, ..Role::bare(name) }
+    }
+}
+
+impl Role {
+    fn bare(name: &str) -> Role {
+        let (trust, policy, others) = Default::default();
+        Role { name: name.to_owned(), trust, policy, others, in_profile: false }
     }
 }
 
@@ -91,12 +100,12 @@ impl Resource for Role {
     async fn create(&self, cx: &Cx<'_>) -> aws::Result<String> {
         let create = cx.aws.iam.create_instance_profile().instance_profile_name(&self.name);
         create.path(path(cx)).set_tags(Some(Aws::to_iam(cx.tags)?)).send().await?;
-        let bare = Role { name: self.name.clone(), trust: Vec::new(), policy: Vec::new(), in_profile: false };
-        self.complete(&bare, cx).await?;
+        self.complete(&Role::bare(&self.name), cx).await?;
         Ok(self.name.clone())
     }
 
     async fn configure(&self, have: &Found<Self>, cx: &Cx<'_>) -> aws::Result<()> {
+        attached_policies::detach(&have.spec.others, &have.id, cx.aws).await?;
         self.complete(&have.spec, cx).await
     }
 
@@ -118,7 +127,8 @@ impl Resource for Role {
             )?;
             match aws::gone(iam.delete_role().role_name(name).send().await) {
                 Err(err) if err.is_in_use() => {
-                    strip(name, aws).await?;
+                    let others = attached_policies::beside(POLICY, name, aws).await?;
+                    attached_policies::detach(&others, name, aws).await?;
                     aws::gone(iam.delete_role().role_name(name).send().await)?;
                 }
                 other => other?,
@@ -199,7 +209,7 @@ impl Role {
 
 async fn read(profile: &InstanceProfile, aws: &Aws) -> aws::Result<Role> {
     let name = profile.instance_profile_name();
-    let mut spec = Role { name: name.to_owned(), trust: Vec::new(), policy: Vec::new(), in_profile: false };
+    let mut spec = Role::bare(name);
     if let Some(role) = profile.roles().iter().find(|it| it.role_name() == name) {
         spec.in_profile = true;
         spec.trust = policy::parse(role.assume_role_policy_document().unwrap_or_default());
@@ -208,6 +218,10 @@ async fn read(profile: &InstanceProfile, aws: &Aws) -> aws::Result<Role> {
             Ok(it) => spec.policy = policy::parse(it.policy_document()),
             Err(err) if err.is_missing() => (),
             Err(err) => return Err(err),
+        }
+        // Two calls more, which a plan leaves out.
+        if !aws.trusts_bearings() {
+            spec.others = attached_policies::beside(POLICY, name, aws).await?;
         }
     }
     Ok(spec)
@@ -228,17 +242,6 @@ async fn is_ours(name: &str, path: &str, aws: &Aws) -> aws::Result<Option<bool>>
         Err(err) if err.is_missing() => Ok(None),
         Err(err) => Err(err),
     }
-}
-
-/// Takes away what others attached: it holds the role as much as our own policy does.
-async fn strip(name: &str, aws: &Aws) -> aws::Result<()> {
-    for it in aws.iam.list_attached_role_policies().role_name(name).send().await?.attached_policies() {
-        aws.iam.detach_role_policy().role_name(name).set_policy_arn(it.policy_arn.clone()).send().await?;
-    }
-    for it in aws.iam.list_role_policies().role_name(name).send().await?.policy_names() {
-        aws.iam.delete_role_policy().role_name(name).policy_name(it).send().await?;
-    }
-    Ok(())
 }
 
 /// IAM is one for all regions, and its listings filter by path rather than by tag.

@@ -83,7 +83,12 @@ impl Resource for RouteTable {
         }
         for destination in have.spec.others.keys() {
             let delete = ec2.delete_route().route_table_id(&have.id);
-            delete.destination_cidr_block(destination).send().await?;
+            let delete = match destination {
+                list if list.starts_with("pl-") => delete.destination_prefix_list_id(list),
+                v6 if v6.contains(':') => delete.destination_ipv6_cidr_block(v6),
+                v4 => delete.destination_cidr_block(v4),
+            };
+            delete.send().await?;
         }
         let (want, is) = (self.default.target(cx), have.spec.default.target(cx));
         match (want, is) {
@@ -165,18 +170,35 @@ fn default_of(table: &Sdk) -> Via {
     }
 }
 
-/// All routes but the local one, the default and those of gateway endpoints, which AWS writes itself.
+/// All routes but the local ones, the default and those of gateway endpoints, which AWS writes itself.
 fn others_of(table: &Sdk) -> BTreeMap<String, String> {
-    let foreign = |it: &&Route| {
-        it.gateway_id() != Some("local") && it.destination_cidr_block().is_some_and(|it| it != EVERYWHERE)
+    let is_local = |it: &Route| it.gateway_id() == Some("local");
+    let is_endpoints = |it: &Route| {
+        it.destination_prefix_list_id().is_some() && it.gateway_id().is_some_and(|it| it.starts_with("vpce-"))
     };
     let target = |it: &Route| {
-        let ids =
-            [it.gateway_id(), it.nat_gateway_id(), it.network_interface_id(), it.vpc_peering_connection_id()];
+        let ids = [
+            it.gateway_id(),
+            it.nat_gateway_id(),
+            it.egress_only_internet_gateway_id(),
+            it.network_interface_id(),
+            it.transit_gateway_id(),
+            it.vpc_peering_connection_id(),
+        ];
         ids.into_iter().flatten().find(|it| !it.is_empty()).unwrap_or("something else").to_owned()
     };
-    let routes = table.routes().iter().filter(foreign);
-    routes.map(|it| (it.destination_cidr_block().unwrap_or_default().to_owned(), target(it))).collect()
+    let routes = table.routes().iter().filter(|it| !is_local(it) && !is_endpoints(it));
+    routes.filter_map(|it| Some((destination(it)?.to_owned(), target(it)))).collect()
+}
+
+/// Where a route leads, unless that is everywhere.
+fn destination(route: &Route) -> Option<&str> {
+    let all = [
+        route.destination_cidr_block(),
+        route.destination_ipv6_cidr_block(),
+        route.destination_prefix_list_id(),
+    ];
+    all.into_iter().flatten().find(|it| !it.is_empty()).filter(|it| *it != EVERYWHERE)
 }
 
 /// A subnet has one table: where somebody gave it another, that one has to let go.

@@ -75,14 +75,12 @@ impl SiteContent {
         Ok(content)
     }
 
-    /// The small page that comes with us, for a site without a folder.
-    pub fn own_page(bucket: Ref<Bucket>, index: &str, error: &str, max_age: u32) -> SiteContent {
-        let pages = [
-            (index, include_str!("../../assets/site/index.html")),
-            (error, include_str!("../../assets/site/error.html")),
-        ];
+    /// The small page that comes with us, for a site without a folder; under each of these keys.
+    pub fn own_page(bucket: Ref<Bucket>, index: &[&str], error: &str, max_age: u32) -> SiteContent {
+        let page = index.iter().map(|it| (*it, include_str!("../../assets/site/index.html")));
+        let error = (error, include_str!("../../assets/site/error.html"));
         let mut content = Self::empty(bucket, max_age);
-        for (key, text) in pages {
+        for (key, text) in page.chain([error]) {
             content.objects.insert(key.to_owned(), hex(&Md5::digest(text)));
             content.sources.insert(key.to_owned(), Source::Text(text));
         }

@@ -1,6 +1,6 @@
 //! A slice of the VPC in one zone.
 
-use aws_sdk_ec2::types::{ResourceType, SubnetState};
+use aws_sdk_ec2::types::{AttributeBooleanValue, ResourceType, SubnetState};
 use serde::Serialize;
 
 use super::Vpc;
@@ -14,6 +14,15 @@ pub struct Subnet {
     pub vpc: Ref<Vpc>,
     pub zone: String,
     pub cidr: String,
+    /// Whether what starts in it gets a public address by itself.
+    pub public_addresses: bool,
+}
+
+impl Subnet {
+    /// One whose hosts have public addresses only where they are given one.
+    pub fn new(vpc: Ref<Vpc>, zone: &str, cidr: &str) -> Subnet {
+        Subnet { vpc, zone: zone.to_owned(), cidr: cidr.to_owned(), public_addresses: false }
+    }
 }
 
 impl Resource for Subnet {
@@ -32,6 +41,7 @@ impl Resource for Subnet {
                 vpc: Ref::id(it.vpc_id()),
                 zone: it.availability_zone().unwrap_or_default().to_owned(),
                 cidr: it.cidr_block().unwrap_or_default().to_owned(),
+                public_addresses: it.map_public_ip_on_launch() == Some(true),
             };
             let phase = match it.state() {
                 Some(SubnetState::Available) | None => Phase::Ready,
@@ -47,6 +57,14 @@ impl Resource for Subnet {
         let create = create.availability_zone(&self.zone).cidr_block(&self.cidr);
         let made = create.tag_specifications(Aws::ec2_tags(cx.tags, ResourceType::Subnet)).send().await?;
         Ok(made.subnet.and_then(|it| it.subnet_id).unwrap_or_default())
+    }
+
+    /// Only of one that differs: AWS makes subnets without automatic addresses.
+    async fn configure(&self, have: &Found<Self>, cx: &Cx<'_>) -> aws::Result<()> {
+        let value = AttributeBooleanValue::builder().value(self.public_addresses).build();
+        let modify = cx.aws.ec2.modify_subnet_attribute().subnet_id(&have.id);
+        modify.map_public_ip_on_launch(value).send().await?;
+        Ok(())
     }
 
     async fn tag(id: &str, tags: &Tags, aws: &Aws) -> aws::Result<()> {

@@ -135,6 +135,10 @@ impl Resource for TargetGroup {
         aws.elb.delete_target_group().target_group_arn(&have.id).send().await?;
         Ok(())
     }
+
+    async fn holders(have: &Found<Self>, aws: &Aws) -> aws::Result<Option<String>> {
+        aws.balancers_of(&have.id).await
+    }
 }
 
 impl Listed for Sdk {

@@ -45,7 +45,7 @@ pub(super) fn network(s: &mut Stack, c: &Config, around: &Surroundings) -> Netwo
         database: Vec::new(),
     };
     for it in c.subnets() {
-        let spec = Subnet { vpc, zone: it.zone.clone(), cidr: it.cidr.to_string() };
+        let spec = Subnet::new(vpc, &it.zone, &it.cidr.to_string());
         let subnet = s.add_named(&it.node, &it.name, spec);
         match it.tier {
             Tier::Public => net.public.push(subnet),

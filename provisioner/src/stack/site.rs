@@ -25,7 +25,11 @@ pub(super) fn site(s: &mut Stack, c: &Config, around: &Surroundings) -> anyhow::
     let content = match &c.site.folder {
         Some(folder) => SiteContent::of_folder(bucket, folder, max_age)
             .with_context(|| format!("reading the site's files in {}", folder.display()))?,
-        None => SiteContent::own_page(bucket, &c.site.index_document, error, max_age),
+        // The distribution and the public website each have a word for what `/` is.
+        None => {
+            let index = [c.site.default_root_object.as_str(), &c.site.index_document];
+            SiteContent::own_page(bucket, &index, error, max_age)
+        }
     };
     let error_page = content.objects.contains_key(error).then(|| error.clone());
     s.add_named(SiteContent::NODE, &name, content);

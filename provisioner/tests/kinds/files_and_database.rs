@@ -22,9 +22,7 @@ struct Ground {
 
 fn ground(s: &mut Stack) -> Ground {
     let vpc = s.add("vpc", Vpc { cidr: "10.1.0.0/16".into(), dns_hostnames: true });
-    let subnet = |s: &mut Stack, zone: &str, cidr: &str| {
-        s.add(zone, Subnet { vpc, zone: zone.into(), cidr: cidr.into() })
-    };
+    let subnet = |s: &mut Stack, zone: &str, cidr: &str| s.add(zone, Subnet::new(vpc, zone, cidr));
     let subnets = vec![subnet(s, ZONES[0], "10.1.5.0/24"), subnet(s, ZONES[1], "10.1.6.0/24")];
     let inbound = vec![Rule::tcp(3306, Source::Cidr("10.1.0.0/16".into()))];
     let group = SecurityGroup {

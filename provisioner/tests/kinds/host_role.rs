@@ -26,8 +26,16 @@ async fn a_role_is_built_repaired_and_removed() {
     let remove = aws.iam.remove_role_from_instance_profile().instance_profile_name("t-host");
     remove.role_name("t-host").send().await.unwrap();
     repairs(&s, &aws, &["role/host"]).await;
-    let attach = aws.iam.attach_role_policy().role_name("t-host");
-    attach.policy_arn("arn:aws:iam::aws:policy/ReadOnlyAccess").send().await.unwrap();
+    // Or attaches another policy, or writes one into it.
+    let attach = || {
+        let attach = aws.iam.attach_role_policy().role_name("t-host");
+        attach.policy_arn("arn:aws:iam::aws:policy/ReadOnlyAccess").send()
+    };
+    attach().await.unwrap();
+    let put = aws.iam.put_role_policy().role_name("t-host").policy_name("mine");
+    put.policy_document(all).send().await.unwrap();
+    repairs(&s, &aws, &["role/host"]).await;
+    attach().await.unwrap();
     take_away(&s, &aws).await;
     assert!(aws.iam.get_role().role_name("t-host").send().await.is_err());
 }

@@ -38,8 +38,8 @@ pub(super) fn ground(s: &mut Stack, stack: &str, delay: u32) -> Ground {
     s.add("main", InternetGateway { vpc });
     let zone = |it: &str| format!("ap-northeast-2{it}");
     let subnets = vec![
-        s.add("a", Subnet { vpc, zone: zone("a"), cidr: "10.1.1.0/24".into() }),
-        s.add("c", Subnet { vpc, zone: zone("c"), cidr: "10.1.2.0/24".into() }),
+        s.add("a", Subnet::new(vpc, &zone("a"), "10.1.1.0/24")),
+        s.add("c", Subnet::new(vpc, &zone("c"), "10.1.2.0/24")),
     ];
     let inbound = vec![Rule::tcp(80, Source::Cidr("0.0.0.0/0".into()))];
     let spec = SecurityGroup {

@@ -132,7 +132,7 @@ async fn a_public_website_is_a_switch() {
     let bucket =
         Bucket { name: SITE.into(), region: "us-east-1".into(), private: false, website: Some(website) };
     let bucket = s.add(Bucket::SITE, bucket);
-    s.add(SiteContent::NODE, SiteContent::own_page(bucket, "index.html", "error.html", 60));
+    s.add(SiteContent::NODE, SiteContent::own_page(bucket, &["index.html"], "error.html", 60));
     s.add(Bucket::SITE, BucketPolicy::public(bucket, SITE));
     let own_name = Distribution {
         aliases: vec!["www.example.org".into()],

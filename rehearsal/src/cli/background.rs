@@ -175,13 +175,22 @@ pub fn usage(state: &State) -> anyhow::Result<Usage> {
 /// # Errors
 /// If no cloud runs.
 pub fn url_of(state: &State, url: &str) -> anyhow::Result<Option<String>> {
-    let Some((scheme, rest)) = url.split_once("://") else { return Ok(None) };
-    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let port = if scheme == "https" { 443 } else { 80 };
+    let Some((host, port, path)) = parts(url) else { return Ok(None) };
     match daemon::ask(state, &Order::Open { what: host.to_owned(), port })? {
         Answer::Opened(Some(base)) => Ok(Some(format!("{base}/{path}"))),
         Answer::Opened(None) => Ok(None),
         _ => bail!("the rehearsal cloud answered something else"),
+    }
+}
+
+/// Host, port and path of a URL; `None` if it is none.
+fn parts(url: &str) -> Option<(&str, u16, &str)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let usual = if scheme == "https" { 443 } else { 80 };
+    match authority.split_once(':') {
+        None => Some((authority, usual, path)),
+        Some((host, port)) => Some((host, port.parse().ok()?, path)),
     }
 }
 
@@ -238,6 +247,15 @@ mod tests {
         fs::write(&log, fs::read_to_string(&log).unwrap() + "o\n").unwrap();
         pass_on(&log, told, &mut |it| heard.push(it.to_owned()));
         assert_eq!(heard, ["one", "two"]);
+    }
+
+    #[test]
+    fn a_url_says_its_port_or_has_its_schemes() {
+        assert_eq!(parts("http://alb.example/"), Some(("alb.example", 80, "")));
+        assert_eq!(parts("https://d1.example/a/b"), Some(("d1.example", 443, "a/b")));
+        assert_eq!(parts("http://alb.example:8088/index.php"), Some(("alb.example", 8088, "index.php")));
+        assert_eq!(parts("alb.example"), None);
+        assert_eq!(parts("http://alb.example:odd/"), None);
     }
 
     #[test]

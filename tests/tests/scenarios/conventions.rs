@@ -1,6 +1,7 @@
 //! What the operator says on the command line, in the environment and in files of the AWS tools is heard.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use scenarios::{Lab, Run};
 use serde_json::json;
@@ -111,9 +112,9 @@ fn an_endpoint_and_a_profile_can_be_typed() {
 fn up_can_end_before_the_hosts_are_healthy() {
     let lab = Lab::new(
         "[parts]\nprivate_hosts = false\nscaling_group = false\nfiles = false\ndatabase = false\n\
-                        site = false\n[hosts]\npublic_copies = false\n",
+                        site = false\n[hosts]\npublic_copies = false\n[balancers]\nport = 8088\n",
     );
-    let short = lab.lamp("--on aws up --yes --no-wait").ok().says(&["http://"]);
+    let short = lab.lamp("--on aws up --yes --no-wait").ok().says(&["http://", ":8088/"]);
     assert!(!short.text().contains("healthy"), "{short}");
     lab.up().says(&["all 4 targets are healthy", "http://"]);
 }
@@ -124,4 +125,50 @@ fn a_closed_way_in_is_said_with_the_way_to_open_it() {
     let ssh = lab.lamp("--on aws ssh private-ec2-a1").expect(1);
     assert!(ssh.changes().is_empty(), "{ssh}");
     ssh.says(&["SSH is closed", "lamp.toml", "[access]", "ssh_from = [\"203.0.113.7/32\"]", "lamp up"]);
+}
+
+#[test]
+fn ssh_goes_straight_to_a_public_host_and_through_a_bastion_to_a_private_one() {
+    let lab = Lab::new(
+        "[parts]\nscaling_group = false\nfiles = false\ndatabase = false\nsite = false\n\
+         [access]\nssh_from = [\"203.0.113.7/32\"]\n",
+    );
+    lab.lamp("--on aws up --yes --no-wait").ok();
+    let seen = lab.snapshot();
+    let text = |it: &serde_json::Value| it.as_str().unwrap().to_owned();
+    let host = |name: &str| seen.one("instance", &format!("instance/{name}"));
+    let address = |name: &str| text(&seen.one("elastic-ip", &format!("eip-{name}"))["PublicIp"]);
+    // In ssh's place, something that says with which words it was called.
+    let said = |words: &str| {
+        fs::create_dir_all(lab.path("bin")).unwrap();
+        fs::write(lab.path("bin/ssh"), "#!/bin/sh\nprintf '%s\\n' \"$@\"\n").unwrap();
+        fs::set_permissions(lab.path("bin/ssh"), fs::Permissions::from_mode(0o755)).unwrap();
+        let path = format!("{}:/usr/bin:/bin", lab.path("bin").display());
+        lab.lamp_in(&[("PATH", &path)], &format!("--on aws ssh {words}")).ok().stdout
+    };
+    for name in ["public-ec2-a1", "public-ec2-c1"] {
+        for words in [name.to_owned(), text(&host(name)["InstanceId"])] {
+            let said = said(&words);
+            assert!(said.ends_with(&format!("ec2-user@{}\n", address(name))), "{words}: {said}");
+            assert!(said.contains("/ec2-public.pem\n") && !said.contains("ProxyCommand"), "{words}: {said}");
+        }
+    }
+    for words in ["private-ec2-c1".to_owned(), text(&host("private-ec2-c1")["InstanceId"])] {
+        let said = said(&words);
+        let to = text(&host("private-ec2-c1")["PrivateIpAddress"]);
+        assert!(said.ends_with(&format!("ec2-user@{to}\n")), "{words}: {said}");
+        assert!(said.contains("/ec2-private-seoul.pem\n"), "{words}: {said}");
+        assert!(said.contains(&format!("'ec2-user@{}'\n", address("public-ec2-a1"))), "{words}: {said}");
+    }
+    lab.lamp("--on aws ssh nobody").expect(1).says(&["there is no host nobody", "private-ec2-a1"]);
+}
+
+#[test]
+fn the_page_that_comes_along_is_what_the_site_answers_whatever_its_root_is_called() {
+    let only_site = NETWORK.replace("site = false", "network = false");
+    let lab = Lab::new(&format!("{only_site}[site]\ndefault_root_object = \"home.html\"\n"));
+    lab.up();
+    let seen = lab.snapshot();
+    let mut objects = seen.all("bucket").iter().flat_map(|it| it["Objects"].as_array().unwrap());
+    assert!(objects.any(|it| it["Key"] == "home.html"), "{:?}", seen.all("bucket"));
 }

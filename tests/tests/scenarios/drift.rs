@@ -23,6 +23,25 @@ const DRIFTS: &[Drift] = &[
             json!({ "RouteTableId": table, "DestinationCidrBlock": "0.0.0.0/0", "NatGatewayId": nat });
         hand.call("ec2", "replace_route", route);
     }),
+    ("a route is added", "route-table/private-subnet-a2-rt", |hand, seen| {
+        let table = &seen.one("route-table", "route-table/private-subnet-a2-rt")["RouteTableId"];
+        let nat = &seen.one("nat-gateway", "nat-gw-a1")["NatGatewayId"];
+        let route =
+            json!({ "RouteTableId": table, "DestinationCidrBlock": "192.168.0.0/16", "NatGatewayId": nat });
+        hand.call("ec2", "create_route", route);
+    }),
+    ("a route of IPv6 is added", "route-table/private-subnet-c2-rt", |hand, seen| {
+        let table = &seen.one("route-table", "route-table/private-subnet-c2-rt")["RouteTableId"];
+        let gateway = &seen.one("internet-gateway", "lab-igw")["InternetGatewayId"];
+        let route =
+            json!({ "RouteTableId": table, "DestinationIpv6CidrBlock": "::/0", "GatewayId": gateway });
+        hand.call("ec2", "create_route", route);
+    }),
+    ("a subnet gives public addresses", "subnet/private-subnet-a1", |hand, seen| {
+        let id = &seen.one("subnet", "private-subnet-a1")["SubnetId"];
+        let it = json!({ "SubnetId": id, "MapPublicIpOnLaunch": { "Value": true } });
+        hand.call("ec2", "modify_subnet_attribute", it);
+    }),
     ("a rule is gone", "security-group/rds-sg", |hand, seen| {
         let group = seen.all("security-group").iter().find(|it| it["GroupName"] == "lab-vpc-rds-sg").unwrap();
         let rules = json!({ "GroupId": group["GroupId"], "IpPermissions": group["IpPermissions"] });

@@ -41,6 +41,27 @@ fn a_second_stack_and_a_hand_made_vpc_survive_up_and_down() {
 }
 
 #[test]
+fn a_stack_of_the_same_name_in_another_region_survives() {
+    let site = "[parts]\npublic_hosts = false\nprivate_hosts = false\nscaling_group = false\nfiles = false\n\
+                database = false\nreplica = false\n\n[network]\nnat = \"none\"\n";
+    let lab = Lab::new(&format!("region = \"eu-west-1\"\n{site}"));
+    lab.up();
+    let elsewhere = lab.snapshot();
+    assert_eq!(elsewhere.all("distribution").len(), 1);
+    lab.configure(site);
+    lab.up();
+    assert_eq!(lab.snapshot().all("distribution").len(), 2);
+    lab.down().says(&["nothing left"]);
+    let after = lab.snapshot();
+    assert_eq!((after.not_in(&elsewhere), elsewhere.not_in(&after)), (vec![], vec![]));
+
+    lab.configure(&format!("region = \"eu-west-1\"\n{site}"));
+    lab.lamp("--on aws plan").ok();
+    lab.down();
+    lab.assert_nothing_left("after both are gone");
+}
+
+#[test]
 fn a_resource_of_our_name_that_is_not_ours_is_refused_and_not_adopted() {
     let lab = Lab::new("");
     let hand = lab.account();

@@ -13,6 +13,17 @@ fn when(calls: &[Call], name: &str, text: &str) -> Vec<usize> {
     found.map(|it| it.0).collect()
 }
 
+/// A call, told by its name and a text in it.
+type Told<'a> = (&'a str, &'a str);
+
+/// Fails unless all calls of the first sort came before all of the second, and there were some of both.
+#[track_caller]
+fn assert_order(calls: &[Call], first: Told<'_>, then: Told<'_>) {
+    let (before, after) = (when(calls, first.0, first.1), when(calls, then.0, then.1));
+    assert!(!before.is_empty() && !after.is_empty(), "{first:?} and {then:?} are called");
+    assert!(before.iter().max() < after.iter().min(), "{first:?} must come before {then:?}");
+}
+
 #[test]
 fn down_goes_in_the_order_that_aws_demands() {
     let calls = &undisturbed().down.calls;
@@ -39,13 +50,48 @@ fn down_goes_in_the_order_that_aws_demands() {
         (("ec2:DeleteRouteTable", ""), ("ec2:DeleteVpc", "")),
         (("cloudfront:UpdateDistribution", ""), ("cloudfront:DeleteDistribution", "")),
         (("cloudfront:DeleteDistribution", ""), ("cloudfront:DeleteOriginAccessControl", "")),
+        (("cloudfront:DeleteDistribution", ""), ("s3:DeleteBucket", "-site-")),
         (("iam:RemoveRoleFromInstanceProfile", ""), ("iam:DeleteInstanceProfile", "")),
         (("iam:RemoveRoleFromInstanceProfile", ""), ("iam:DeleteRole", "")),
         (("iam:DeleteRolePolicy", ""), ("iam:DeleteRole", "")),
     ] {
-        let (before, after) = (when(calls, first.0, first.1), when(calls, then.0, then.1));
-        assert!(!before.is_empty() && !after.is_empty(), "{first:?} and {then:?} are called");
-        assert!(before.iter().max() < after.iter().min(), "{first:?} must come before {then:?}");
+        assert_order(calls, first, then);
+    }
+}
+
+#[test]
+fn down_lets_each_thing_go_before_what_it_stands_on() {
+    let (seen, calls) = (&undisturbed().snapshot, &undisturbed().down.calls);
+    let text = |it: &'static Value| it.as_str().unwrap();
+    let group = |name: &str| {
+        let mut all = seen.all("security-group").iter();
+        text(&all.find(|it| it["GroupName"] == name).unwrap()["GroupId"])
+    };
+    for zone in ["a1", "c1"] {
+        let gateway = text(&seen.one("nat-gateway", &format!("nat-gw-{zone}"))["NatGatewayId"]);
+        let address = text(&seen.one("elastic-ip", &format!("eip-nat-gw-{zone}"))["AllocationId"]);
+        assert_order(calls, ("ec2:DeleteNatGateway", gateway), ("ec2:ReleaseAddress", address));
+    }
+    for name in ["lab-vpc-alb-public", "lab-vpc-alb-private", "lab-vpc-alb-asg"] {
+        let group = group(&format!("{name}-sg"));
+        assert_order(
+            calls,
+            ("elasticloadbalancing:DeleteLoadBalancer", name),
+            ("ec2:DeleteSecurityGroup", group),
+        );
+    }
+    for it in seen.all("mount-target") {
+        let (target, subnet) = (text(&it["MountTargetId"]), text(&it["SubnetId"]));
+        for then in [("ec2:DeleteSubnet", subnet), ("ec2:DeleteSecurityGroup", group("lab-vpc-efs-sg"))] {
+            assert_order(calls, ("elasticfilesystem:DeleteMountTarget", target), then);
+        }
+    }
+    let images = seen.all("image").iter().filter(|it| it["Tags"].to_string().contains("lamp:stack"));
+    let images: Vec<_> = images.collect();
+    assert_eq!(images.len(), 2, "{images:?}");
+    for it in images {
+        let (image, snapshot) = (&it["ImageId"], &it["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]);
+        assert_order(calls, ("ec2:DeregisterImage", text(image)), ("ec2:DeleteSnapshot", text(snapshot)));
     }
 }
 
@@ -180,6 +226,19 @@ fn the_final_snapshot_is_the_only_thing_that_stays_and_is_said() {
 }
 
 #[test]
+fn the_file_can_ask_for_the_final_snapshot() {
+    let lab = Lab::new(
+        "[parts]\npublic_hosts = false\nprivate_hosts = false\nscaling_group = false\nfiles = false\nsite = false\n\
+         replica = false\n[network]\nnat = \"none\"\n[database]\nfinal_snapshot = true\n",
+    );
+    lab.up();
+    lab.lamp("--on aws plan").ok();
+    lab.down().says(&["a final snapshot was asked for"]);
+    let left = lab.snapshot().not_in(&lab.before);
+    assert!(left.len() == 1 && left[0].starts_with("db-snapshot"), "{left:#?}");
+}
+
+#[test]
 fn objects_and_versions_in_the_buckets_do_not_stop_it() {
     let lab = Lab::new("");
     lab.up();
@@ -238,6 +297,38 @@ fn what_somebody_made_in_the_vpc_is_named_while_it_holds_what_is_ours() {
         &format!("{} (subnet mine)", id(&subnet)),
         "nothing left",
     ]);
+    lab.assert_nothing_left("after it was let go");
+}
+
+#[test]
+fn a_balancer_of_somebodys_that_uses_a_target_group_is_named() {
+    let lab = Lab::new(
+        "[parts]\nprivate_hosts = false\nscaling_group = false\nfiles = false\ndatabase = false\nreplica = false\n\
+         site = false\n\n[network]\nnat = \"none\"\n",
+    );
+    lab.up();
+    let (hand, seen) = (lab.account(), lab.snapshot());
+    let subnets =
+        ["public-subnet-a1", "public-subnet-c1"].map(|it| seen.one("subnet", it)["SubnetId"].clone());
+    let mine = hand.call("elbv2", "create_load_balancer", json!({ "Name": "mine", "Subnets": subnets }));
+    let mine = &mine["LoadBalancers"][0]["LoadBalancerArn"];
+    let groups = seen.all("target-group").iter();
+    let group = groups.clone().find(|it| it["TargetGroupName"] == "lab-vpc-alb-public-tg").unwrap();
+    let forward = json!([{ "Type": "forward", "TargetGroupArn": group["TargetGroupArn"] }]);
+    let listener =
+        json!({ "LoadBalancerArn": mine, "Protocol": "HTTP", "Port": 80, "DefaultActions": forward });
+    hand.call("elbv2", "create_listener", listener);
+    let down = std::thread::scope(|scope| {
+        let down = scope.spawn(|| lab.lamp("--on aws down --yes"));
+        lab.eventually("the target group is held, and what holds it is looked up", || {
+            let calls = lab.proxy.calls();
+            let refused = calls.iter().position(|it| it.action == "DeleteTargetGroup" && 400 <= it.status);
+            refused.is_some_and(|at| calls[at..].iter().any(|it| it.action == "DescribeTargetGroups"))
+        });
+        lab.account().call("elbv2", "delete_load_balancer", json!({ "LoadBalancerArn": mine }));
+        down.join().unwrap().ok()
+    });
+    down.says(&["held by ", "load balancer mine", "nothing left"]);
     lab.assert_nothing_left("after it was let go");
 }
 

@@ -14,6 +14,19 @@ fn a_region_is_a_code() {
 }
 
 #[test]
+fn a_region_of_another_partition_is_refused() {
+    for region in ["cn-north-1", "us-gov-west-1", "us-isob-east-1", "eusc-de-east-1"] {
+        refuses(
+            &format!("region = \"{region}\""),
+            (1, 10),
+            &format!("region = \"{region}\""),
+            "lies in a partition of its own (as China and GovCloud do), whose ARNs lamp does not write",
+            r#"write a region of the others, such as "ap-northeast-2""#,
+        );
+    }
+}
+
+#[test]
 fn one_zone_is_not_enough() {
     refuses(
         r#"zones = ["ap-northeast-2a"]"#,

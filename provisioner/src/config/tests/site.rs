@@ -36,6 +36,17 @@ fn a_bucket_does_not_take_s3s_own_suffix() {
 }
 
 #[test]
+fn a_bucket_of_another_partition_is_refused() {
+    refuses(
+        "[site]\nregion = \"cn-north-1\"",
+        (2, 10),
+        r#"site.region = "cn-north-1""#,
+        "lies in a partition of its own (as China and GovCloud do), whose ARNs lamp does not write",
+        r#"write a region of the others, such as "us-east-1""#,
+    );
+}
+
+#[test]
 fn a_log_bucket_is_a_bucket() {
     refuses(
         "[site]\nlog_bucket = \"x\"",
