@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::Duration;
 
 use super::fault::Fault;
 use super::guards::Interface;
@@ -46,8 +46,8 @@ pub(super) struct Known {
     pub(super) promoted: BTreeSet<String>,
     /// The zones of each database's primary and standby.
     pub(super) zones: BTreeMap<String, (String, Option<String>)>,
-    /// Interfaces of balancers that are gone; until when.
-    pub(super) lingering: Vec<(Instant, Interface)>,
+    /// Interfaces of balancers that are gone; until when in AWS's time.
+    pub(super) lingering: Vec<(Duration, Interface)>,
     /// The access controls that each distribution's origins have.
     pub(super) access_controls: BTreeMap<String, Vec<String>>,
     /// The target groups that a listener leads to, with their ports.

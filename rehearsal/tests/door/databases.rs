@@ -3,7 +3,7 @@
 use aws_sdk_rds::types::{ApplyMethod, DbInstance, Parameter, SourceType};
 
 use crate::aws::{Aws, code};
-use crate::{CLOUD, aws, block_on, until};
+use crate::{CLOUD, aws, block_on, still, until};
 
 async fn look(aws: &Aws, name: &str) -> Option<DbInstance> {
     let said = aws.rds.describe_db_instances().db_instance_identifier(name).send().await;
@@ -40,6 +40,7 @@ fn a_database_lives_as_at_rds() {
         let make = make.engine("mysql").master_username("admin").master_user_password("administrator");
         let make = make.allocated_storage(20).multi_az(true).db_subnet_group_name("data").db_name("lab");
         let make = make.db_parameter_group_name("settings").enable_cloudwatch_logs_exports("general");
+        let seen = still();
         make.backup_retention_period(7).send().await.unwrap();
 
         // Nobody knows yet where it will be, and it takes no orders.
@@ -50,6 +51,7 @@ fn a_database_lives_as_at_rds() {
             copy.source_db_instance_identifier("door-db").send()
         };
         assert_eq!(code(copy().await), "InvalidDBInstanceState");
+        drop(seen);
         let it = available(&aws, "door-db").await;
         assert!(it.endpoint().is_some());
         assert_eq!(CLOUD.database("door-db").unwrap().sql("select @@max_connections").unwrap().trim(), "37");
@@ -57,9 +59,11 @@ fn a_database_lives_as_at_rds() {
         // A failover exchanges the zones.
         until("the standby is in step", async || CLOUD.database("door-db").unwrap().standby()).await;
         let before = look(&aws, "door-db").await.unwrap();
+        let seen = still();
         let reboot = aws.rds.reboot_db_instance().db_instance_identifier("door-db").force_failover(true);
         reboot.send().await.unwrap();
         assert_eq!(look(&aws, "door-db").await.unwrap().db_instance_status(), Some("rebooting"));
+        drop(seen);
         until("the zones are exchanged", async || {
             let now = look(&aws, "door-db").await.unwrap();
             let is_there = now.availability_zone() == before.secondary_availability_zone();
@@ -114,10 +118,12 @@ fn a_database_lives_as_at_rds() {
         assert_eq!(code(group), "InvalidDBSubnetGroupStateFault");
         let delete = |name: &str| aws.rds.delete_db_instance().db_instance_identifier(name);
         assert_eq!(code(delete("door-db").send().await), "InvalidParameterCombination");
+        let seen = still();
         let said = delete("door-db").skip_final_snapshot(true).send().await.unwrap();
         assert_eq!(said.db_instance().unwrap().db_instance_status(), Some("deleting"));
         let again = delete("door-db").skip_final_snapshot(true).send().await;
         assert_eq!(code(again), "InvalidDBInstanceState");
+        drop(seen);
         delete("door-rr").skip_final_snapshot(true).send().await.unwrap();
         until("both are gone", async || {
             let gone = look(&aws, "door-db").await.is_none() && look(&aws, "door-rr").await.is_none();

@@ -9,9 +9,8 @@ use crate::cloud::xml::Element;
 impl Door {
     /// What the data plane must know of a call that succeeded, and what no later answer would tell it.
     pub(super) fn learn(&self, call: &Call, answer: &str) {
-        let clock = self.clock();
         let mut known = self.shared.lock();
-        known.lives.begin(call, answer, clock);
+        known.lives.begin(call, answer);
         known.unseen.learn(call, answer);
         if call.changes() {
             known.changes += 1;
