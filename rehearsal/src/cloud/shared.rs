@@ -23,6 +23,8 @@ pub(super) struct Known {
     pub(super) changes: u64,
     /// Passwords that were given and that no answer contains, by database.
     pub(super) passwords: BTreeMap<String, String>,
+    /// Ports that were changed, which the control plane does not do, by database.
+    pub(super) ports: BTreeMap<String, u16>,
     /// What stands for each address that the control plane made up.
     pub(super) public: BTreeMap<Ipv4Addr, Ipv4Addr>,
     /// By target group and target.

@@ -21,7 +21,9 @@ pub(super) fn told(call: &Call, known: &mut Known, answer: String) -> String {
         "ec2" | "rds" | "elasticloadbalancing" | "cloudfront" => {
             let Some(mut it) = Element::parse(&answer) else { return answer };
             let mut changed = false;
-            it.each(&mut |it| changed |= state(it, lives) | promoted(it, known) | zones(it, known));
+            it.each(&mut |it| {
+                changed |= state(it, lives) | promoted(it, known) | zones(it, known) | port(it, known)
+            });
             if changed { it.write() } else { answer }
         }
         _ => answer,
@@ -103,6 +105,15 @@ fn zones(it: &mut Element, known: &Known) -> bool {
         let text = zone.map(|it| Node::Text(it.clone()));
         it.nodes.extend(text.map(|text| Node::Element(Element::new(name, vec![text]))));
     }
+    true
+}
+
+/// Where a database listens after that was changed.
+fn port(it: &mut Element, known: &Known) -> bool {
+    let port = it.text("DBInstanceIdentifier").and_then(|it| known.ports.get(it)).copied();
+    let at = it.child_mut("Endpoint").and_then(|it| it.child_mut("Port"));
+    let (Some(port), Some(at)) = (port, at) else { return false };
+    at.set(&port.to_string());
     true
 }
 

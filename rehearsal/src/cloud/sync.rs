@@ -12,6 +12,7 @@ use super::Options;
 use super::book::Book;
 use super::clients::Clients;
 use super::picture::Picture;
+use super::promotion;
 use super::shared::Shared;
 use super::wanted::{self, Addresses};
 use super::work;
@@ -138,6 +139,7 @@ impl Sync {
         self.remember(picture, &addresses);
         work::machines(self, picture, &addresses);
         work::databases(self, picture, &addresses);
+        promotion::go_on(self);
         work::balancers(self, picture, &addresses);
         self.forget_problems(picture);
         Ok(())

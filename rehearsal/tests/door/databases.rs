@@ -91,7 +91,23 @@ fn a_database_lives_as_at_rds() {
         available(&aws, "door-rr").await;
         let primary = CLOUD.database("door-db").unwrap();
         primary.sql("create table lab.T (N int); insert into lab.T values (1)").unwrap();
-        until("the row arrives", async || primary.replica_sql("door-rr", "select N from lab.T").ok()).await;
+        // Another port: it restarts there, and who copies it finds it again.
+        let modify = aws.rds.modify_db_instance().db_instance_identifier("door-db").db_port_number(3307);
+        modify.apply_immediately(true).send().await.unwrap();
+        let port = async || look(&aws, "door-db").await?.endpoint()?.port();
+        assert_eq!(port().await, Some(3307));
+        until("it listens there", async || {
+            primary.sql("select @@port").is_ok_and(|it| it.trim() == "3307").then_some(())
+        })
+        .await;
+        until("it takes rows", async || primary.sql("insert into lab.T values (3)").ok()).await;
+        until("the row arrives", async || {
+            let seen = primary.replica_sql("door-rr", "select count(*) from lab.T").ok()?;
+            (seen.trim() == "2").then_some(())
+        })
+        .await;
+        // Without power it cannot be promoted; it is when it has some.
+        CLOUD.kill_replica("door-rr").unwrap();
         let promote = aws.rds.promote_read_replica().db_instance_identifier("door-rr").send().await;
         promote.unwrap();
         until("it is a database of its own", async || CLOUD.database("door-rr")).await;
@@ -99,7 +115,7 @@ fn a_database_lives_as_at_rds() {
         assert_eq!(own.read_replica_source_db_instance_identifier(), None);
         assert!(look(&aws, "door-db").await.unwrap().read_replica_db_instance_identifiers().is_empty());
         CLOUD.database("door-rr").unwrap().sql("insert into lab.T values (2)").unwrap();
-        assert_eq!(primary.sql("select count(*) from lab.T").unwrap().trim(), "1");
+        assert_eq!(primary.sql("select count(*) from lab.T").unwrap().trim(), "2");
 
         // What was asked of it is in CloudWatch.
         primary.sql("select 'written down'").unwrap();

@@ -22,6 +22,12 @@ impl Door {
                 if call.action != "ModifyDBInstance" {
                     known.pending_databases.insert(name.clone());
                 }
+                match call.parameter("DBPortNumber").and_then(|it| it.parse().ok()) {
+                    Some(port) => drop(known.ports.insert(name.clone(), port)),
+                    // What had this name before is gone.
+                    None if call.action != "ModifyDBInstance" => drop(known.ports.remove(&name)),
+                    None => {}
+                }
                 if let Some(password) = call.parameter("MasterUserPassword") {
                     known.passwords.insert(name, password.to_owned());
                 }

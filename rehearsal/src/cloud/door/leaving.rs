@@ -58,7 +58,7 @@ impl Door {
                     tokio::time::sleep(left).await;
                 }
                 if let (Kind::Database, Some(sync)) = (kind, sync.upgrade()) {
-                    promotion::orphans(&sync, &id).await;
+                    promotion::orphans(&sync, &id);
                 }
                 // What fails is still there, and says so as soon as its life here has ended.
                 let _ = door.clients.way.ask(request).await;
