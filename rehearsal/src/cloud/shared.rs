@@ -46,6 +46,8 @@ pub(super) struct Known {
     pub(super) unseen: Unseen,
     /// Replicas that have become databases of their own.
     pub(super) promoted: BTreeSet<String>,
+    /// NAT gateways that were deleted: what leads there leads nowhere.
+    pub(super) gone_gateways: BTreeSet<String>,
     /// The zones of each database's primary and standby.
     pub(super) zones: BTreeMap<String, (String, Option<String>)>,
     /// Interfaces of balancers that are gone; until when in AWS's time.

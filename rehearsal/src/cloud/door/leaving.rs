@@ -61,8 +61,11 @@ impl Door {
                     promotion::orphans(&sync, &id);
                 }
                 // What fails is still there, and says so as soon as its life here has ended.
-                let _ = door.clients.way.ask(request).await;
+                let done = door.clients.way.ask(request).await.is_ok_and(|it| it.status().is_success());
                 let mut known = door.shared.lock();
+                if kind == Kind::NatGateway && done {
+                    known.gone_gateways.insert(id.clone());
+                }
                 known.lives.end(kind, &id);
                 known.changes += 1;
             });
