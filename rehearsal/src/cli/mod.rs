@@ -81,11 +81,11 @@ pub enum Command {
         /// Which one; a metadata service or a resolver is for all
         #[arg(required_if_eq_any([("what", "instance"), ("what", "zone"), ("what", "database"), ("what", "filesystem"), ("what", "link"), ("what", "replica")]))]
         name: Option<String>,
-        /// Mends it after so long, such as 30s, 2m or 1h; what was killed stays dead
+        /// Mends it after so long, such as 30s, 2m or 1h; what was killed is started, unless it is up or gone by then
         #[arg(long = "for", value_name = "TIME")]
         span: Option<Span>,
     },
-    /// Mends what was broken and can be mended
+    /// Mends what was broken; what was killed is started
     Mend { what: Breakable, name: Option<String> },
     /// Says what this machine lacks, and what brings it
     Doctor,
