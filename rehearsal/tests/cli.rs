@@ -77,6 +77,30 @@ fn two_starts_at_once_find_the_same_cloud() {
 }
 
 #[test]
+fn a_cloud_that_is_only_beginning_is_stopped_too() {
+    let (dir, state) = own_state();
+    std::thread::scope(|scope| {
+        let start = scope.spawn(|| lamp(&state, "start --port 0"));
+        let noted = || std::fs::read_to_string(dir.path().join("cloud.lock")).unwrap_or_default();
+        let began = Instant::now();
+        while noted().is_empty() {
+            assert!(began.elapsed() < Duration::from_secs(60), "nobody holds the lock");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(lamp(&state, "stop").unwrap(), (0, "the cloud is gone\n".to_owned()));
+        // Unless it was quick, it hears that it was ended.
+        let _ = start.join().unwrap();
+    });
+    assert_eq!(lamp(&state, "stop").unwrap(), (0, "no rehearsal cloud runs\n".to_owned()));
+    let regions = || std::fs::read_dir(dir.path().join("regions")).map_or(0, Iterator::count);
+    let began = Instant::now();
+    while regions() > 0 {
+        assert!(began.elapsed() < Duration::from_secs(60), "a region is left");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
 fn the_cloud_knows_where_the_systemd_of_its_user_is() {
     let (dir, _) = own_state();
     let own = std::env::current_exe().unwrap();

@@ -152,14 +152,10 @@ impl Command {
                 say(out, &text)?;
                 return Ok(i32::from(!status.problems.is_empty()));
             }
-            Command::Stop => match running(state)? {
-                None => say(out, "no rehearsal cloud runs")?,
-                Some(_) => {
-                    daemon::ask(state, &Order::Stop)?;
-                    daemon::wait_until_gone(state)?;
-                    say(out, "the cloud is gone")?;
-                }
-            },
+            Command::Stop => {
+                let was_there = daemon::stop(state)?;
+                say(out, if was_there { "the cloud is gone" } else { "no rehearsal cloud runs" })?;
+            }
             Command::Exec { host, command } => {
                 let (socket, place) = locate(state, host)?;
                 return host::attach(&socket, place, command);

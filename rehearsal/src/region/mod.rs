@@ -21,7 +21,8 @@ use crate::keeper::{Charge, PACKAGES};
 use crate::packages::{self, Mirrors};
 use crate::state::State;
 use crate::vpc::Network;
-use crate::wire::{Answer, Ask, Place, Reply, Service, receive, send};
+use crate::wire::{Answer, Ask, Near, Place, Reply, Service, receive, send};
+pub(crate) use start::sweep;
 
 /// The file of a region that says which of AWS's it plays.
 pub(crate) const AWS_REGION: &str = "aws-region";

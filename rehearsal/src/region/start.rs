@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -37,8 +37,8 @@ impl Region {
     /// # Errors
     /// As [`Region::start`].
     pub fn start_in(state: State) -> anyhow::Result<Region> {
+        sweep(&state)?;
         let regions = state.regions()?;
-        sweep(&regions);
         // Held until the keeper has a lock of its own.
         let (id, starting) = reserve(&regions)?;
         let dir = regions.join(&id);
@@ -107,20 +107,24 @@ fn reserve(regions: &Path) -> anyhow::Result<(String, Flock<File>)> {
         fs::create_dir(&dir).with_context(|| format!("making {}", dir.display()))?;
         // Another program that starts at this very moment may have taken the empty directory for a dead region's.
         match keeper::lock(&dir, STARTING) {
-            Ok(lock) => return Ok((id, lock)),
+            Ok(lock) if dir.join(STARTING).exists() => return Ok((id, lock)),
             Err(err) if tries > 3 => return Err(err),
-            Err(_) => tries += 1,
+            _ => tries += 1,
         }
     }
 }
 
 /// Removes what regions left behind whose keeper was killed as well, whether they had begun or not.
-fn sweep(regions: &Path) {
-    let dirs = fs::read_dir(regions).into_iter().flatten().flatten().map(|it| it.path());
-    let is_dead = |it: &PathBuf| keeper::lock(it, STARTING).is_ok() && keeper::lock(it, keeper::LOCK).is_ok();
-    for dir in dirs.filter(|it| it.is_dir()).filter(is_dead) {
-        clean_up(&dir);
+pub(crate) fn sweep(state: &State) -> anyhow::Result<()> {
+    let dirs = fs::read_dir(state.regions()?).into_iter().flatten().flatten().map(|it| it.path());
+    for dir in dirs.filter(|it| it.is_dir()) {
+        // Held to the end: whoever has just made the directory sees that it is lost, and makes another.
+        let Ok(_starting) = keeper::lock(&dir, STARTING) else { continue };
+        if keeper::lock(&dir, keeper::LOCK).is_ok() {
+            clean_up(&dir);
+        }
     }
+    Ok(())
 }
 
 /// Removes files and control groups of a region, unless its keeper lives.
