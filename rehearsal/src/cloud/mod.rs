@@ -14,6 +14,7 @@ mod fault;
 mod guards;
 mod life;
 mod moto;
+mod naming;
 mod operate;
 mod outage;
 mod picture;

@@ -122,7 +122,7 @@ impl Cloud {
     pub(crate) fn nodes(&self, what: &str, port: u16) -> anyhow::Result<Option<Vec<SocketAddrV4>>> {
         let running = self.sync.running();
         let spec = running.balancers.get(what).map(|it| it.spec());
-        let by_name = running.names.get(what).cloned();
+        let by_name = running.nodes.get(what).cloned();
         drop(running);
         let nodes: Vec<Ipv4Addr> = match (by_name, spec) {
             (Some(public), _) => public,

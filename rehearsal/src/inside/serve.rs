@@ -165,6 +165,7 @@ impl Region {
                 handed = Some(self.at(&place, listen)?.into());
             }
             Ask::Name { name, addresses } => self.names.set(&name, addresses),
+            Ask::NearName { name, near } => self.names.set_near(&name, near),
             Ask::Limit { name, share } => self.instance(&name)?.limit(share)?,
             Ask::Link { name, up } => self.places.link(&name, up)?,
             Ask::Metadata { name, it } => self.imds.set(self.places.cable(&name)?.owner(), it.map(|it| *it)),

@@ -122,6 +122,11 @@ impl Region {
         self.ask(Ask::Name { name: name.to_owned(), addresses: addresses.to_vec() }).map(drop)
     }
 
+    /// Makes a name resolve to what is near to whoever asks; to nobody where nothing is.
+    pub(crate) fn near_name(&self, name: &str, near: &[Near]) -> anyhow::Result<()> {
+        self.ask(Ask::NearName { name: name.to_owned(), near: near.to_vec() }).map(drop)
+    }
+
     /// Pulls the cable of an instance or place, or plugs it in.
     ///
     /// # Errors
