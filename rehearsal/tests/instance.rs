@@ -189,7 +189,7 @@ fn an_instance_reaches_neither_this_machine_nor_the_world() {
     }
     let asked = "curl -s -o /dev/null -w '%{http_code}' -x http://198.51.100.1:3142 http://example.com/";
     assert_eq!(web.sh(asked).unwrap(), "403");
-    // The machine's clock, drivers and kernel settings are out of reach, too. Read, never tried.
+    // Nor does it change this machine's clock, drivers and kernel settings by mistake. Read, never tried.
     for who in ["self", "1"] {
         let rights = web.sh(&format!("sed -n 's/^CapEff:\\s*//p' /proc/{who}/status")).unwrap();
         let rights = u64::from_str_radix(rights.trim(), 16).unwrap();
