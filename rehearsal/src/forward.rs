@@ -3,14 +3,18 @@
 use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::Context;
 
 use crate::accept;
 use crate::region::ask_at;
 use crate::wire::{Ask, Place};
+
+/// Who does not answer so soon may be dead: the next one is asked as well, as browsers do.
+const SOON: Duration = Duration::from_millis(300);
 
 /// A port that leads elsewhere; closed when this is dropped.
 pub struct Forward {
@@ -27,10 +31,19 @@ impl Forward {
     ) -> anyhow::Result<Forward> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listening on the loopback")?;
         Forward::of(listener, move || {
-            let dial = |to: &SocketAddrV4| {
-                ask_at(&socket, &Ask::Dial { place: place.clone(), to: *to }, &[]).ok()?.1.pop()
-            };
-            Ok(TcpStream::from(to.iter().find_map(dial).context("nobody answers in the region")?))
+            let (say, said) = mpsc::channel();
+            for to in &to {
+                let (say, socket, ask) =
+                    (say.clone(), socket.clone(), Ask::Dial { place: place.clone(), to: *to });
+                thread::spawn(move || {
+                    say.send(ask_at(&socket, &ask, &[]).ok().and_then(|mut it| it.1.pop()))
+                });
+                if let Ok(Some(line)) = said.recv_timeout(SOON) {
+                    return Ok(TcpStream::from(line));
+                }
+            }
+            drop(say);
+            Ok(TcpStream::from(said.iter().flatten().next().context("nobody answers in the region")?))
         })
     }
 

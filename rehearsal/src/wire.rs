@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use ipnet::Ipv4Net;
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, UnixAddr, recvmsg, sendmsg};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -102,6 +103,11 @@ pub(crate) enum Ask {
         name: String,
         addresses: Vec<Ipv4Addr>,
     },
+    /// What a DNS name resolves to, by who asks; nobody at all removes it.
+    NearName {
+        name: String,
+        near: Vec<Near>,
+    },
     /// Lets an instance have at most this share of one processor, or as much as there is.
     Limit {
         name: String,
@@ -168,6 +174,14 @@ pub(crate) enum Signal {
 pub(crate) struct Exec {
     pub(crate) argv: Vec<String>,
     pub(crate) env: Vec<(String, String)>,
+}
+
+/// An address for those who ask from a block of a network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Near {
+    pub(crate) vpc: String,
+    pub(crate) block: Ipv4Net,
+    pub(crate) address: Ipv4Addr,
 }
 
 /// What an instance is doing.

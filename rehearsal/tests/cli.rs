@@ -77,6 +77,30 @@ fn two_starts_at_once_find_the_same_cloud() {
 }
 
 #[test]
+fn a_cloud_that_is_only_beginning_is_stopped_too() {
+    let (dir, state) = own_state();
+    std::thread::scope(|scope| {
+        let start = scope.spawn(|| lamp(&state, "start --port 0"));
+        let noted = || std::fs::read_to_string(dir.path().join("cloud.lock")).unwrap_or_default();
+        let began = Instant::now();
+        while noted().is_empty() {
+            assert!(began.elapsed() < Duration::from_secs(60), "nobody holds the lock");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(lamp(&state, "stop").unwrap(), (0, "the cloud is gone\n".to_owned()));
+        // Unless it was quick, it hears that it was ended.
+        let _ = start.join().unwrap();
+    });
+    assert_eq!(lamp(&state, "stop").unwrap(), (0, "no rehearsal cloud runs\n".to_owned()));
+    let regions = || std::fs::read_dir(dir.path().join("regions")).map_or(0, Iterator::count);
+    let began = Instant::now();
+    while regions() > 0 {
+        assert!(began.elapsed() < Duration::from_secs(60), "a region is left");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
 fn the_cloud_knows_where_the_systemd_of_its_user_is() {
     let (dir, _) = own_state();
     let own = std::env::current_exe().unwrap();
@@ -169,14 +193,16 @@ fn what_is_broken_as_typed_breaks_and_heals() {
         let files = aws.group(&vpc, "files").await;
         let allow = aws.ec2.authorize_security_group_ingress().group_id(&files).ip_protocol("tcp");
         allow.from_port(2049).to_port(2049).cidr_ip("10.1.0.0/16").send().await.unwrap();
-        let target = aws.efs.create_mount_target().file_system_id(&system).subnet_id(&a);
-        target.security_groups(&files).send().await.unwrap();
+        for subnet in [&a, &c] {
+            let target = aws.efs.create_mount_target().file_system_id(&system).subnet_id(subnet);
+            target.security_groups(&files).send().await.unwrap();
+        }
         (system, a)
     });
     for name in ["web-a", "web-c"] {
         until(&state, "it runs", &format!("exec {name} systemctl is-system-running"), |code, _| code == 0);
     }
-    until(&state, "it is shown", "status", |_, it| it.contains("mount targets: 1  lab-efs"));
+    until(&state, "it is shown", "status", |_, it| it.contains("mount targets: 2  lab-efs"));
 
     // A timer mends its own break: a shorter one that is older leaves a later break alone.
     let throttled = || runtime.block_on(calls(&aws)).as_deref() == Some("RequestLimitExceeded");
@@ -191,6 +217,30 @@ fn what_is_broken_as_typed_breaks_and_heals() {
     assert!(throttled());
     lamp(&state, "mend throttling").unwrap();
     assert!(!throttled());
+    for (what, refusal) in [
+        ("internal-errors", "InternalFailure"),
+        ("auth-failures", "AuthFailure"),
+        ("capacity", "InsufficientInstanceCapacity"),
+        ("lost-answers", "an answer without a code"),
+    ] {
+        lamp(&state, &format!("break {what} DescribeVolumes")).unwrap();
+        assert_eq!(runtime.block_on(calls(&aws)).as_deref(), Some(refusal));
+        lamp(&state, &format!("mend {what} DescribeVolumes")).unwrap();
+        assert_eq!(runtime.block_on(calls(&aws)), None);
+    }
+    // Both for some seconds, which a slow machine may miss once.
+    let knows_the_new = || {
+        let list = || runtime.block_on(aws.ec2.describe_internet_gateways().send()).unwrap();
+        let before = list().internet_gateways().len();
+        runtime.block_on(aws.ec2.create_internet_gateway().send()).unwrap();
+        list().internet_gateways().len() > before
+    };
+    for what in ["unseen", "stale-lists"] {
+        lamp(&state, &format!("break {what}")).unwrap();
+        assert!((0..9).any(|_| !knows_the_new()), "{what}");
+        lamp(&state, &format!("mend {what}")).unwrap();
+        assert!(knows_the_new(), "{what}");
+    }
     assert!(lamp(&state, "logs").unwrap().1.contains("ec2 DescribeVolumes - 503 Throttling"));
     assert!(!lamp(&state, "console web-a").unwrap().1.is_empty());
 
@@ -205,6 +255,21 @@ fn what_is_broken_as_typed_breaks_and_heals() {
     lamp(&state, "break link web-c --for 20s").unwrap();
     assert!(!reaches(&resolve("web-c")));
     until(&state, "the cable is back", &resolve("web-c"), |code, _| code == 0);
+
+    let asks = "exec web-c curl -s -m 3 -o /dev/null http://169.254.169.254/";
+    assert!(reaches(asks));
+    lamp(&state, "break metadata").unwrap();
+    assert!(!reaches(asks));
+    lamp(&state, "mend metadata").unwrap();
+    assert!(reaches(asks));
+    // A host that lost its power gets it back when that is said, or when the time is over.
+    lamp(&state, "break instance web-c --for 10s").unwrap();
+    assert!(!reaches("exec web-c true"));
+    until(&state, "it is back by itself", "exec web-c true", |code, _| code == 0);
+    lamp(&state, "break instance web-c").unwrap();
+    assert!(!reaches("exec web-c true"));
+    lamp(&state, "mend instance web-c").unwrap();
+    assert!(reaches("exec web-c true"));
 
     // Systems Manager: it has lost whom it knew, and what is sent arrives when it is back.
     let ping = || {

@@ -135,6 +135,32 @@ fn two_instances_talk_and_find_servers_of_the_test_by_name() {
 }
 
 #[test]
+fn nobody_answers_for_a_machine_without_power() {
+    let region = Region::start().unwrap();
+    let one = region.instance("one").boot().unwrap();
+    let two = region.instance("two").boot().unwrap();
+    // 1 where it says that nobody listens, 124 where it says nothing.
+    let connect = format!("timeout 1 bash -c 'exec 3<>/dev/tcp/{}/9' 2>/dev/null || echo $?", two.address());
+    let silence = |it: &str| assert_eq!(one.sh(&connect).unwrap(), "124\n", "{it}");
+    assert_eq!(one.sh(&connect).unwrap(), "1\n");
+    two.kill().unwrap();
+    silence("killed");
+    two.link(true).unwrap();
+    silence("killed, with a cable");
+    // What the operator pulled stays pulled.
+    two.link(false).unwrap();
+    two.start().unwrap();
+    silence("started, without a cable");
+    two.link(true).unwrap();
+    assert_eq!(one.sh(&connect).unwrap(), "1\n");
+    two.wait_until_running().unwrap();
+    two.stop().unwrap();
+    silence("stopped");
+    two.start().unwrap();
+    assert_eq!(one.sh(&connect).unwrap(), "1\n");
+}
+
+#[test]
 fn a_web_server_installed_by_the_real_apt_answers_on_this_machines_loopback() {
     let region = Region::start().unwrap();
     let plain = region.instance("plain").boot().unwrap();
@@ -163,7 +189,7 @@ fn an_instance_reaches_neither_this_machine_nor_the_world() {
     }
     let asked = "curl -s -o /dev/null -w '%{http_code}' -x http://198.51.100.1:3142 http://example.com/";
     assert_eq!(web.sh(asked).unwrap(), "403");
-    // The machine's clock, drivers and kernel settings are out of reach, too. Read, never tried.
+    // Nor does it change this machine's clock, drivers and kernel settings by mistake. Read, never tried.
     for who in ["self", "1"] {
         let rights = web.sh(&format!("sed -n 's/^CapEff:\\s*//p' /proc/{who}/status")).unwrap();
         let rights = u64::from_str_radix(rights.trim(), 16).unwrap();

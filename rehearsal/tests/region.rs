@@ -144,14 +144,12 @@ fn two_regions_with_the_same_addresses_do_not_know_of_each_other() {
 
 #[test]
 fn this_machine_has_no_way_into_a_region() {
-    let before = routes();
+    // Asked of the routing table: a packet is never sent, lest it leave this machine.
+    let way = || Command::new("ip").args(["route", "get", "10.1.3.11"]).output().unwrap().stdout;
+    let before = (routes(), way());
     let region = Region::start().unwrap();
     region.namespace("web1", Ipv4Addr::new(10, 1, 3, 11)).unwrap();
-    // Asked of the routing table: a packet is never sent, lest it leave this machine.
-    assert_eq!(routes(), before);
-    let way = Command::new("ip").args(["route", "get", "10.1.3.11"]).output().unwrap();
-    let way = String::from_utf8_lossy(&way.stdout).into_owned();
-    assert!(!["port", "gateway", "vpc", "ens5"].iter().any(|it| way.contains(&format!("dev {it}"))), "{way}");
+    assert_eq!((routes(), way()), before);
     assert!(
         region
             .exec(Place::Router, &["ip", "route", "get", "10.1.3.11"])

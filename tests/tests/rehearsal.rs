@@ -103,10 +103,10 @@ fn the_whole_lab_comes_true_serves_survives_and_goes_without_a_trace() {
     grows_under_the_labs_load_and_shrinks(&it);
 
     let region = it.region();
-    assert!(traces::of(&region).len() > 3, "this test cannot see a region");
+    assert!(traces::of(&region, it.state()).len() > 3, "this test cannot see a region");
     it.lamp("down --yes").ok().says(&["nothing left", "lamp rehearsal stop"]);
     it.lamp("rehearsal stop").ok();
-    assert_eq!(traces::of(&region), [""; 0]);
+    assert_eq!(traces::of(&region, it.state()), [""; 0]);
     it.lamp("rehearsal status").expect(1).says(&["no rehearsal cloud runs"]);
 }
 

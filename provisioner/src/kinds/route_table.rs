@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_ec2::types::{Filter, ResourceType, Route, RouteTable as Sdk, RouteTableAssociation};
+use aws_sdk_ec2::types::{
+    Filter, ResourceType, Route, RouteOrigin, RouteTable as Sdk, RouteTableAssociation,
+};
 use serde::Serialize;
 
 use super::{InternetGateway, NatGateway, Subnet, Vpc};
@@ -172,7 +174,10 @@ fn default_of(table: &Sdk) -> Via {
 
 /// All routes but the local ones, the default and those of gateway endpoints, which AWS writes itself.
 fn others_of(table: &Sdk) -> BTreeMap<String, String> {
-    let is_local = |it: &Route| it.gateway_id() == Some("local");
+    // Neither can be deleted as a route: a VPN's gateway spreads its own for as long as it is attached.
+    let is_local = |it: &Route| {
+        it.gateway_id() == Some("local") || it.origin() == Some(&RouteOrigin::EnableVgwRoutePropagation)
+    };
     let is_endpoints = |it: &Route| {
         it.destination_prefix_list_id().is_some() && it.gateway_id().is_some_and(|it| it.starts_with("vpce-"))
     };

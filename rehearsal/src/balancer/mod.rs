@@ -3,7 +3,7 @@
 mod health;
 mod node;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -143,6 +143,11 @@ impl Balancer {
         let want = self.spec();
         let dead = self.0.nodes.iter().filter(|it| !it.is_up() && has_power(it.machine().address()));
         dead.map(|it| it.revive(&want)).fold(Ok(()), anyhow::Result::and)
+    }
+
+    /// Where nodes have no power.
+    pub(crate) fn dead(&self) -> BTreeSet<Ipv4Addr> {
+        self.0.nodes.iter().filter(|it| !it.is_up()).map(|it| it.machine().address()).collect()
     }
 
     /// What it shall do now.

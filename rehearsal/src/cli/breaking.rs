@@ -86,7 +86,6 @@ fn fault(what: Breakable) -> Option<FaultKind> {
     })
 }
 
-/// What was killed alone cannot be mended: the cloud or its operator replaces it.
 fn set(cloud: &Cloud, what: Breakable, name: &str, broken: bool) -> anyhow::Result<()> {
     if let Some(kind) = fault(what) {
         match broken {
@@ -98,10 +97,12 @@ fn set(cloud: &Cloud, what: Breakable, name: &str, broken: bool) -> anyhow::Resu
     let lag = if broken { LAG } else { Duration::ZERO };
     match (what, broken) {
         (Breakable::Instance, true) => cloud.host(name)?.kill()?,
+        (Breakable::Instance, false) => cloud.revive_host(name)?,
         (Breakable::Database, true) => {
             cloud.database(name).with_context(|| format!("there is no database {name}"))?.kill_primary()?;
         }
         (Breakable::Replica, true) => cloud.kill_replica(name)?,
+        (Breakable::Database | Breakable::Replica, false) => cloud.revive_database(name)?,
         (Breakable::Zone, true) => cloud.break_zone(name)?,
         (Breakable::Zone, false) => cloud.mend_zone(name)?,
         (Breakable::Ssm, _) => cloud.break_ssm(broken),
@@ -111,7 +112,15 @@ fn set(cloud: &Cloud, what: Breakable, name: &str, broken: bool) -> anyhow::Resu
         (Breakable::Metadata, _) => cloud.region().break_service(Service::Metadata, broken)?,
         (Breakable::Names, _) => cloud.region().break_service(Service::Names, broken)?,
         (Breakable::Link, _) => cloud.host(name)?.link(!broken)?,
-        _ => {}
+        // Those are faults of calls.
+        (
+            Breakable::Throttling
+            | Breakable::InternalErrors
+            | Breakable::LostAnswers
+            | Breakable::Capacity
+            | Breakable::AuthFailures,
+            _,
+        ) => {}
     }
     Ok(())
 }

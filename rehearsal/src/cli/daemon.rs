@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use super::Breakable;
@@ -19,6 +21,7 @@ use super::breaking::Breaks;
 use super::usage::{self, Usage};
 use crate::cloud::{Cloud, Options, Status};
 use crate::forward::Forward;
+use crate::region::sweep;
 use crate::state::State;
 use crate::wire::Place;
 
@@ -65,6 +68,9 @@ pub(super) enum Answer {
     Text(String),
 }
 
+/// Whoever breaks a zone waits until everything there is off.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 fn socket(state: &State) -> PathBuf {
     state.dir().join("cloud.sock")
 }
@@ -83,25 +89,44 @@ pub(super) fn is_there(state: &State) -> bool {
 pub(super) fn ask(state: &State, order: &Order) -> anyhow::Result<Answer> {
     let line = UnixStream::connect(socket(state))
         .context("no rehearsal cloud runs; `lamp rehearsal start` starts it")?;
+    line.set_read_timeout(Some(PATIENCE)).context("talking to the cloud")?;
+    line.set_write_timeout(Some(PATIENCE)).context("talking to the cloud")?;
     let mut text = serde_json::to_string(order)?;
     text.push('\n');
     (&line).write_all(text.as_bytes()).context("talking to the cloud")?;
     let mut said = String::new();
-    BufReader::new(&line).read_line(&mut said).context("listening to the cloud")?;
+    let read = BufReader::new(&line).read_line(&mut said);
+    read.with_context(|| {
+        format!("the cloud does not answer; see {}", state.dir().join("cloud.log").display())
+    })?;
     let answer: Result<Answer, String> = serde_json::from_str(&said).context("the cloud hung up")?;
     answer.map_err(anyhow::Error::msg)
 }
 
-/// Until the cloud's process has let go of its lock.
-pub(super) fn wait_until_gone(state: &State) -> anyhow::Result<()> {
-    let began = Instant::now();
-    while lock(state).is_err() {
+/// Ends the cloud, also one that is being prepared, and waits until its process has let go of its lock. Says whether
+/// there was one.
+pub(super) fn stop(state: &State) -> anyhow::Result<bool> {
+    let (began, mut is_told) = (Instant::now(), false);
+    if is_there(state) {
+        ask(state, &Order::Stop)?;
+        is_told = true;
+    } else if !is_held(state) {
+        return Ok(false);
+    }
+    while is_held(state) {
         if began.elapsed() > Duration::from_secs(60) {
             bail!("the cloud does not end; see {}", log(state)?.display());
         }
+        // One that begins does not listen yet; what it has begun ends with it.
+        if let (false, Some(pid)) = (is_told, holder(state)) {
+            kill(pid, Signal::SIGTERM).context("ending the cloud that begins")?;
+            is_told = true;
+        }
         thread::sleep(Duration::from_millis(50));
     }
-    Ok(())
+    // Of a region that had only begun nobody else removes what there is.
+    sweep(state)?;
+    Ok(true)
 }
 
 /// Whether a cloud runs, starts or ends.
@@ -109,12 +134,26 @@ pub(super) fn is_held(state: &State) -> bool {
     lock(state).is_err()
 }
 
-/// Held by the one cloud of this state.
+fn lock_file(state: &State) -> PathBuf {
+    state.dir().join("cloud.lock")
+}
+
+/// Held by the one cloud of this state, which writes into it who it is.
 fn lock(state: &State) -> anyhow::Result<Flock<File>> {
-    let path = state.dir().join("cloud.lock");
-    let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
+    let path = lock_file(state);
+    let file = File::options().write(true).create(true).truncate(false).open(&path);
+    let file = file.with_context(|| format!("creating {}", path.display()))?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock)
         .map_err(|_| anyhow::anyhow!("a rehearsal cloud runs already"))
+}
+
+/// The process that said it holds the lock, if it is one that has the file open: numbers are used again.
+fn holder(state: &State) -> Option<Pid> {
+    let path = lock_file(state);
+    let pid: i32 = fs::read_to_string(&path).ok()?.trim().parse().ok()?;
+    let own = fs::canonicalize(&path).ok()?;
+    let mut open = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten();
+    open.any(|it| fs::read_link(it.path()).is_ok_and(|it| it == own)).then(|| Pid::from_raw(pid))
 }
 
 impl Background {
@@ -124,7 +163,7 @@ impl Background {
         let state = State::at(self.state);
         // Whoever only asks whether it is held has it for a moment.
         let began = Instant::now();
-        let _lock = loop {
+        let lock = loop {
             match lock(&state) {
                 Err(_) if began.elapsed() < Duration::from_secs(1) => {
                     thread::sleep(Duration::from_millis(20))
@@ -132,6 +171,8 @@ impl Background {
                 other => break other?,
             }
         };
+        lock.set_len(0).context("noting who is the cloud")?;
+        write!(&*lock, "{}", std::process::id()).context("noting who is the cloud")?;
         let path = socket(&state);
         let _ = fs::remove_file(&path);
         let options = Options {
@@ -163,6 +204,8 @@ impl Background {
                 break;
             }
         }
+        // It ends in order, and needs nobody's signal.
+        lock.set_len(0).context("leaving")?;
         let _ = fs::remove_file(&path);
         Ok(0)
     }

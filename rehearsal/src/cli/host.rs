@@ -15,7 +15,9 @@ use crate::wire::{Answer, Ask, Exec, Place, Reply, receive, send};
 pub(super) fn attach(socket: &Path, place: Place, argv: Vec<String>) -> anyhow::Result<i32> {
     let line = UnixStream::connect(socket).context("the region is gone")?;
     let fds = [std::io::stdin().as_raw_fd(), std::io::stdout().as_raw_fd(), std::io::stderr().as_raw_fd()];
-    send(&line, &Ask::Exec { place, command: Exec { argv, env: Vec::new() } }, &fds)?;
+    // What draws on a terminal has to know which one it is.
+    let env = std::env::var("TERM").map(|it| ("TERM".to_owned(), it)).into_iter().collect();
+    send(&line, &Ask::Exec { place, command: Exec { argv, env } }, &fds)?;
     loop {
         match receive::<Reply>(&line)?.context("the region ended")?.0 {
             Ok(Answer::Exited(code)) => return Ok(code),

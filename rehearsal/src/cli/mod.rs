@@ -81,11 +81,11 @@ pub enum Command {
         /// Which one; a metadata service or a resolver is for all
         #[arg(required_if_eq_any([("what", "instance"), ("what", "zone"), ("what", "database"), ("what", "filesystem"), ("what", "link"), ("what", "replica")]))]
         name: Option<String>,
-        /// Mends it after so long, such as 30s, 2m or 1h; what was killed stays dead
+        /// Mends it after so long, such as 30s, 2m or 1h; what was killed is started, unless it is up or gone by then
         #[arg(long = "for", value_name = "TIME")]
         span: Option<Span>,
     },
-    /// Mends what was broken and can be mended
+    /// Mends what was broken; what was killed is started
     Mend { what: Breakable, name: Option<String> },
     /// Says what this machine lacks, and what brings it
     Doctor,
@@ -152,14 +152,10 @@ impl Command {
                 say(out, &text)?;
                 return Ok(i32::from(!status.problems.is_empty()));
             }
-            Command::Stop => match running(state)? {
-                None => say(out, "no rehearsal cloud runs")?,
-                Some(_) => {
-                    daemon::ask(state, &Order::Stop)?;
-                    daemon::wait_until_gone(state)?;
-                    say(out, "the cloud is gone")?;
-                }
-            },
+            Command::Stop => {
+                let was_there = daemon::stop(state)?;
+                say(out, if was_there { "the cloud is gone" } else { "no rehearsal cloud runs" })?;
+            }
             Command::Exec { host, command } => {
                 let (socket, place) = locate(state, host)?;
                 return host::attach(&socket, place, command);

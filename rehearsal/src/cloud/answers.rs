@@ -24,7 +24,11 @@ pub(super) fn asked(call: &Call, known: &Known, body: String) -> String {
     }
     let reverse: BTreeMap<Ipv4Addr, Ipv4Addr> =
         known.public.iter().map(|(moto, ours)| (*ours, *moto)).collect();
-    addresses(&body, &reverse)
+    // A block is somebody's word in a rule, which is about what the address is called here.
+    let is_block = |it: &str| it.contains('/') || it.contains("%2F");
+    let parameters = body.split('&');
+    let parameters = parameters.map(|it| if is_block(it) { it.to_owned() } else { addresses(it, &reverse) });
+    parameters.collect::<Vec<_>>().join("&")
 }
 
 /// `arn:…:targetgroup/name/0123` → `name`.
@@ -140,6 +144,17 @@ mod tests {
         let map = BTreeMap::from([(Ipv4Addr::new(127, 1, 2, 3), Ipv4Addr::new(203, 0, 113, 5))]);
         let text = "<ip>127.1.2.3</ip><ip>127.1.2.33</ip><ip>1127.1.2.3</ip>";
         assert_eq!(addresses(text, &map), "<ip>203.0.113.5</ip><ip>127.1.2.33</ip><ip>1127.1.2.3</ip>");
+    }
+
+    #[test]
+    fn rules_name_addresses_as_everybody_does() {
+        let call = Call { service: "ec2".into(), ..Call::default() };
+        let mut known = Known::default();
+        known.public.insert(Ipv4Addr::new(127, 1, 2, 3), Ipv4Addr::new(203, 0, 113, 5));
+        let said = |it: &str| asked(&call, &known, it.to_owned());
+        let rule = "Action=AuthorizeSecurityGroupIngress&IpPermissions.1.IpRanges.1.CidrIp=203.0.113.5%2F32";
+        assert_eq!(said(rule), rule);
+        assert_eq!(said("PublicIp=203.0.113.5&x=a%2Fb"), "PublicIp=127.1.2.3&x=a%2Fb");
     }
 
     #[test]

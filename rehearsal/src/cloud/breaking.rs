@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use super::Cloud;
 use super::fault::{Fault, FaultKind};
@@ -36,6 +36,36 @@ impl Cloud {
     /// Cuts every host's line to Systems Manager, or mends it.
     pub fn break_ssm(&self, broken: bool) {
         self.sync.shared.lock().ssm_broken = broken;
+    }
+
+    /// Gives a host its power back.
+    ///
+    /// # Errors
+    /// If there is no such host, it shall be off, or it does not start.
+    pub fn revive_host(&self, name: &str) -> anyhow::Result<()> {
+        let machine = self.host(name)?;
+        if self.sync.running().stopped.contains(machine.name()) {
+            bail!("{name} was stopped by a call; `StartInstances` starts it");
+        }
+        machine.start()
+    }
+
+    /// Begins to give a database's primary, or a replica, its power back.
+    ///
+    /// # Errors
+    /// If there is no such database or replica.
+    pub fn revive_database(&self, name: &str) -> anyhow::Result<()> {
+        let (database, replica) = {
+            let running = self.sync.running();
+            let source = running.replicas.get(name);
+            let database = running.databases.get(source.map_or(name, String::as_str)).cloned();
+            (database, source.is_some())
+        };
+        let database = database.with_context(|| format!("there is no database and no replica {name}"))?;
+        let own = name.to_owned();
+        // It takes as long as a boot, or as a failover that is under way.
+        self.sync.work(&format!("mend/{name}"), move |_| database.revive(replica.then_some(&own)));
+        Ok(())
     }
 
     /// Cuts a replica's power.

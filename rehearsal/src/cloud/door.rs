@@ -179,8 +179,9 @@ impl Door {
         };
         if answer.status().is_success() {
             self.learn(call, &String::from_utf8_lossy(answer.body()));
-            let until = Instant::now() + LINGER / self.clock();
-            self.shared.lock().lingering.extend(left.into_iter().map(|it| (until, it)));
+            let mut known = self.shared.lock();
+            let until = known.lives.time.now() + LINGER;
+            known.lingering.extend(left.into_iter().map(|it| (until, it)));
         }
         if let (Some(sync), true) = (self.sync(), answer.status().is_success()) {
             match self.completed(&sync, call, &mut answer).await {
@@ -217,10 +218,6 @@ impl Door {
             _ => {}
         }
         Ok(())
-    }
-
-    fn clock(&self) -> u32 {
-        self.sync().map_or(1, |it| it.options.clock.max(1))
     }
 
     /// The first answer to a call with the same token: whoever repeats it makes nothing twice.

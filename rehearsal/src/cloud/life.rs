@@ -1,11 +1,12 @@
 //! How long everything takes: the states between asked for and there, with AWS's durations.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::call::Call;
+use super::time::Time;
 use super::xml::Element;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,20 +27,24 @@ pub(super) enum Kind {
 /// States one after the other; then the control plane's own.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Life {
-    began: Instant,
+    /// In AWS's time, as the stages' lengths.
+    began: Duration,
     stages: Vec<(Duration, &'static str)>,
 }
 
 /// Everything that is not yet, or no longer, what it shall be.
 #[derive(Default)]
-pub(super) struct Lives(BTreeMap<(Kind, String), Life>);
+pub(super) struct Lives {
+    pub(super) time: Time,
+    all: BTreeMap<(Kind, String), Life>,
+}
 
 const fn seconds(it: u64) -> Duration {
     Duration::from_secs(it)
 }
 
 /// For ever: somebody else says when it is over.
-const OPEN: Duration = Duration::from_secs(u32::MAX as u64);
+const OPEN: Duration = Duration::MAX;
 
 /// The states after a call that succeeded, as AWS's own durations.
 fn stages(call: &Call) -> Option<(Kind, Vec<(Duration, &'static str)>)> {
@@ -104,27 +109,28 @@ pub(super) fn leaving(call: &Call) -> Option<(Kind, String, Duration, &'static s
 
 impl Lives {
     /// What a call that succeeded has begun.
-    pub(super) fn begin(&mut self, call: &Call, answer: &str, clock: u32) {
+    pub(super) fn begin(&mut self, call: &Call, answer: &str) {
         let Some((kind, stages)) = stages(call) else { return };
-        let stages: Vec<_> = stages.into_iter().map(|(it, word)| (it / clock.max(1), word)).collect();
+        let began = self.time.now();
         for id in ids(kind, call, answer) {
-            self.0.insert((kind, id), Life { began: Instant::now(), stages: stages.clone() });
+            self.all.insert((kind, id), Life { began, stages: stages.clone() });
         }
     }
 
     /// It goes, until [`Lives::end`].
     pub(super) fn leave(&mut self, kind: Kind, id: &str, word: &'static str) {
-        self.0.insert((kind, id.to_owned()), Life { began: Instant::now(), stages: vec![(OPEN, word)] });
+        let life = Life { began: self.time.now(), stages: vec![(OPEN, word)] };
+        self.all.insert((kind, id.to_owned()), life);
     }
 
     pub(super) fn end(&mut self, kind: Kind, id: &str) {
-        self.0.remove(&(kind, id.to_owned()));
+        self.all.remove(&(kind, id.to_owned()));
     }
 
     /// The word for its state; `None`: the control plane knows.
     pub(super) fn word(&self, kind: Kind, id: &str) -> Option<&'static str> {
-        let life = self.0.get(&(kind, id.to_owned()))?;
-        let mut left = life.began.elapsed();
+        let life = self.all.get(&(kind, id.to_owned()))?;
+        let mut left = self.time.now().saturating_sub(life.began);
         for (length, word) in &life.stages {
             if left < *length {
                 return Some(word);
@@ -136,12 +142,10 @@ impl Lives {
 
     /// Its first state lasts at least until now: what it stands for is not there yet.
     pub(super) fn hold(&mut self, kind: Kind, id: &str) {
-        let Some(life) = self.0.get_mut(&(kind, id.to_owned())) else { return };
-        if let Some((length, _)) = life.stages.first()
-            && life.began.elapsed() >= *length
-            && let Some(began) = Instant::now().checked_sub(*length)
-        {
-            life.began = began + Duration::from_millis(100);
+        let now = self.time.now() + self.time.within(Duration::from_millis(100));
+        let Some(life) = self.all.get_mut(&(kind, id.to_owned())) else { return };
+        if let Some(begun) = life.stages.first().and_then(|it| now.checked_sub(it.0)) {
+            life.began = life.began.max(begun);
         }
     }
 }
@@ -179,22 +183,21 @@ mod tests {
     }
 
     #[test]
-    fn states_follow_each_other_and_the_clock_shortens_them() {
+    fn states_follow_each_other() {
         let create = call("rds", "CreateDBInstance", &[("DBInstanceIdentifier", "db"), ("MultiAZ", "true")]);
         let mut lives = Lives::default();
-        lives.begin(&create, "", 1);
+        lives.time.set(0);
+        lives.time.pass(seconds(10));
+        lives.begin(&create, "");
         assert_eq!(lives.word(Kind::Database, "db"), Some("creating"));
-        let life = lives.0.get_mut(&(Kind::Database, "db".into())).unwrap();
-        life.began = Instant::now().checked_sub(seconds(630)).unwrap();
+        lives.time.pass(seconds(630));
         assert_eq!(lives.word(Kind::Database, "db"), Some("backing-up"));
         // Its machine is not ready after all.
         lives.hold(Kind::Database, "db");
         assert_eq!(lives.word(Kind::Database, "db"), Some("creating"));
-        lives.0.get_mut(&(Kind::Database, "db".into())).unwrap().began =
-            Instant::now().checked_sub(seconds(661)).unwrap();
+        lives.time.pass(seconds(61));
         assert_eq!(lives.word(Kind::Database, "db"), Some("modifying"));
-        lives.0.get_mut(&(Kind::Database, "db".into())).unwrap().began =
-            Instant::now().checked_sub(seconds(721)).unwrap();
+        lives.time.pass(seconds(60));
         assert_eq!(lives.word(Kind::Database, "db"), None);
     }
 
@@ -226,7 +229,7 @@ mod tests {
     fn the_answer_says_which_instances_were_launched() {
         let mut lives = Lives::default();
         let answer = "<r><instancesSet><item><instanceId>i-1</instanceId></item><item><instanceId>i-2</instanceId></item></instancesSet></r>";
-        lives.begin(&call("ec2", "RunInstances", &[]), answer, 1);
+        lives.begin(&call("ec2", "RunInstances", &[]), answer);
         assert_eq!(lives.word(Kind::Instance, "i-2"), Some("pending"));
     }
 }

@@ -14,6 +14,7 @@ mod fault;
 mod guards;
 mod life;
 mod moto;
+mod naming;
 mod operate;
 mod outage;
 mod picture;
@@ -24,6 +25,7 @@ mod shared;
 mod ssm;
 mod states;
 mod sync;
+mod time;
 mod unseen;
 mod wanted;
 mod work;
@@ -129,6 +131,7 @@ impl Cloud {
             .context("starting the cloud's runtime")?;
         let shared = Shared::default();
         shared.lock().scaling.clock = options.clock;
+        shared.lock().lives.time.set(options.clock.max(1));
         let clients = Arc::new(Clients::new(&control, &options.region));
         let door = Door::new(&region, &shared, &clients)?;
         let guard = runtime.enter();
@@ -156,6 +159,11 @@ impl Cloud {
     /// The endpoint for `AWS_ENDPOINT_URL` on this machine.
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// By what the time that things take to come and to go is divided from now on; at 0 it stands still.
+    pub fn set_clock(&self, clock: u32) {
+        self.sync.shared.lock().lives.time.set(clock);
     }
 
     /// The region that it runs in.

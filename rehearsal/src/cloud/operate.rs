@@ -85,8 +85,14 @@ impl Cloud {
         let id = &self.file_system(name)?;
         let targets = self.sync.running().mount_targets.get(id).cloned();
         let targets = targets.with_context(|| format!("there is no file system {id} with mount targets"))?;
+        let system = self.region().file_system(id)?;
+        // First what a machine may not be able to do: it is broken whole or not at all.
+        if !up && let Err(err) = system.answers(false) {
+            let _ = system.answers(true);
+            return Err(err);
+        }
         targets.iter().try_for_each(|it| self.region().link(it, up))?;
-        self.region().file_system(id)?.answers(up)
+        if up { system.answers(true) } else { Ok(()) }
     }
 
     /// The machine of an instance, by its id.
@@ -122,7 +128,7 @@ impl Cloud {
     pub(crate) fn nodes(&self, what: &str, port: u16) -> anyhow::Result<Option<Vec<SocketAddrV4>>> {
         let running = self.sync.running();
         let spec = running.balancers.get(what).map(|it| it.spec());
-        let by_name = running.names.get(what).cloned();
+        let by_name = running.nodes.get(what).cloned();
         drop(running);
         let nodes: Vec<Ipv4Addr> = match (by_name, spec) {
             (Some(public), _) => public,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 use super::sync::Sync;
 
@@ -12,12 +12,25 @@ pub(super) fn begin(sync: &Arc<Sync>, name: String) {
     sync.work(&format!("promote/{}", name.clone()), move |sync| promote(sync, &name));
 }
 
+/// Tries again what did not come about: one without power is promoted when it has some.
+pub(super) fn go_on(sync: &Arc<Sync>) {
+    let names: Vec<String> = {
+        let running = sync.running();
+        let known = sync.shared.lock();
+        known.promoted.iter().filter(|it| running.replicas.contains_key(*it)).cloned().collect()
+    };
+    for name in names {
+        sync.work(&format!("promote/{}", name.clone()), move |sync| promote(sync, &name));
+    }
+}
+
 fn promote(sync: &Sync, name: &str) -> anyhow::Result<()> {
     let source = {
         let running = sync.running();
         running.replicas.get(name).and_then(|it| running.databases.get(it)).cloned()
     };
-    let Some(source) = source else { bail!("{name} is no replica that runs") };
+    // It is one already, or goes.
+    let Some(source) = source else { return Ok(()) };
     let seen = sync.clients.rds.describe_db_instances().db_instance_identifier(name).send();
     let seen = sync.runtime.block_on(seen).with_context(|| format!("looking for {name}"))?;
     let endpoint = seen.db_instances().first().and_then(|it| it.endpoint()?.address());
@@ -29,18 +42,12 @@ fn promote(sync: &Sync, name: &str) -> anyhow::Result<()> {
 }
 
 /// Whoever copies a database that is deleted stays, as a database of its own, and goes on costing money.
-pub(super) async fn orphans(sync: &Arc<Sync>, source: &str) {
+pub(super) fn orphans(sync: &Arc<Sync>, source: &str) {
     let copies: Vec<String> = {
         let running = sync.running();
         running.replicas.iter().filter(|it| it.1 == source).map(|it| it.0.clone()).collect()
     };
     for name in copies {
-        let sync = Arc::clone(sync);
-        sync.shared.lock().promoted.insert(name.clone());
-        let done = tokio::task::spawn_blocking(move || {
-            let done = promote(&sync, &name);
-            sync.report(&format!("promote/{name}"), done);
-        });
-        let _ = done.await;
+        begin(sync, name);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::Duration;
 
 use super::fault::Fault;
 use super::guards::Interface;
@@ -23,6 +23,8 @@ pub(super) struct Known {
     pub(super) changes: u64,
     /// Passwords that were given and that no answer contains, by database.
     pub(super) passwords: BTreeMap<String, String>,
+    /// Ports that were changed, which the control plane does not do, by database.
+    pub(super) ports: BTreeMap<String, u16>,
     /// What stands for each address that the control plane made up.
     pub(super) public: BTreeMap<Ipv4Addr, Ipv4Addr>,
     /// By target group and target.
@@ -44,10 +46,12 @@ pub(super) struct Known {
     pub(super) unseen: Unseen,
     /// Replicas that have become databases of their own.
     pub(super) promoted: BTreeSet<String>,
+    /// NAT gateways that were deleted: what leads there leads nowhere.
+    pub(super) gone_gateways: BTreeSet<String>,
     /// The zones of each database's primary and standby.
     pub(super) zones: BTreeMap<String, (String, Option<String>)>,
-    /// Interfaces of balancers that are gone; until when.
-    pub(super) lingering: Vec<(Instant, Interface)>,
+    /// Interfaces of balancers that are gone; until when in AWS's time.
+    pub(super) lingering: Vec<(Duration, Interface)>,
     /// The access controls that each distribution's origins have.
     pub(super) access_controls: BTreeMap<String, Vec<String>>,
     /// The target groups that a listener leads to, with their ports.

@@ -21,7 +21,10 @@ pub(super) fn told(call: &Call, known: &mut Known, answer: String) -> String {
         "ec2" | "rds" | "elasticloadbalancing" | "cloudfront" => {
             let Some(mut it) = Element::parse(&answer) else { return answer };
             let mut changed = false;
-            it.each(&mut |it| changed |= state(it, lives) | promoted(it, known) | zones(it, known));
+            it.each(&mut |it| {
+                changed |= route(it, known)
+                    || state(it, lives) | promoted(it, known) | zones(it, known) | port(it, known)
+            });
             if changed { it.write() } else { answer }
         }
         _ => answer,
@@ -73,6 +76,18 @@ fn state(it: &mut Element, lives: &Lives) -> bool {
     false
 }
 
+/// A route names its NAT gateway, too, whose state is not its own: it leads there or nowhere.
+fn route(it: &mut Element, known: &Known) -> bool {
+    if it.child("destinationCidrBlock").is_none() {
+        return false;
+    }
+    let is_gone = it.text("natGatewayId").is_some_and(|id| known.gone_gateways.contains(id));
+    if let (true, Some(state)) = (is_gone, it.child_mut("state")) {
+        state.set("blackhole");
+    }
+    true
+}
+
 /// A replica that was promoted follows nobody any more, whatever the control plane remembers.
 fn promoted(it: &mut Element, known: &Known) -> bool {
     if known.promoted.is_empty() {
@@ -103,6 +118,15 @@ fn zones(it: &mut Element, known: &Known) -> bool {
         let text = zone.map(|it| Node::Text(it.clone()));
         it.nodes.extend(text.map(|text| Node::Element(Element::new(name, vec![text]))));
     }
+    true
+}
+
+/// Where a database listens after that was changed.
+fn port(it: &mut Element, known: &Known) -> bool {
+    let port = it.text("DBInstanceIdentifier").and_then(|it| known.ports.get(it)).copied();
+    let at = it.child_mut("Endpoint").and_then(|it| it.child_mut("Port"));
+    let (Some(port), Some(at)) = (port, at) else { return false };
+    at.set(&port.to_string());
     true
 }
 
@@ -172,6 +196,19 @@ mod tests {
         let text = "<item><instanceId>i-1</instanceId><instanceState><code>48</code><name>terminated</name></instanceState></item>";
         let said = told(&call("ec2"), &mut known, text.to_owned());
         assert!(said.contains("<code>32</code><name>shutting-down</name>"), "{said}");
+    }
+
+    #[test]
+    fn a_route_leads_to_a_gateway_until_that_is_gone() {
+        let mut known = Known::default();
+        known.lives.leave(Kind::NatGateway, "nat-1", "deleting");
+        let route = "<r><item><destinationCidrBlock>0.0.0.0/0</destinationCidrBlock><natGatewayId>nat-1</natGatewayId>\
+            <state>active</state></item></r>";
+        assert!(told(&call("ec2"), &mut known, route.to_owned()).contains("<state>active</state>"));
+        known.gone_gateways.insert("nat-1".to_owned());
+        assert!(told(&call("ec2"), &mut known, route.to_owned()).contains("<state>blackhole</state>"));
+        let gateway = "<r><item><natGatewayId>nat-1</natGatewayId><state>available</state></item></r>";
+        assert!(told(&call("ec2"), &mut known, gateway.to_owned()).contains("<state>deleting</state>"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::Options;
 use super::book::Book;
 use super::clients::Clients;
 use super::picture::Picture;
+use super::promotion;
 use super::shared::Shared;
 use super::wanted::{self, Addresses};
 use super::work;
@@ -23,6 +24,7 @@ use crate::instance::Instance;
 use crate::metadata::Metadata;
 use crate::region::Region;
 use crate::vpc::Network;
+use crate::wire::Near;
 
 /// How long something that failed is left alone.
 const RETRY: Duration = Duration::from_secs(5);
@@ -70,6 +72,10 @@ pub(super) struct Running {
     /// Each database's zones: the primary's at first, and the standby's.
     pub(super) zones: BTreeMap<Ipv4Addr, String>,
     pub(super) names: BTreeMap<String, Vec<Ipv4Addr>>,
+    /// Names of file systems.
+    pub(super) near: BTreeMap<String, Vec<Near>>,
+    /// The public addresses of all nodes, dead ones too, by their balancer's DNS name.
+    pub(super) nodes: BTreeMap<String, Vec<Ipv4Addr>>,
     book: Book,
 }
 
@@ -138,6 +144,7 @@ impl Sync {
         self.remember(picture, &addresses);
         work::machines(self, picture, &addresses);
         work::databases(self, picture, &addresses);
+        promotion::go_on(self);
         work::balancers(self, picture, &addresses);
         self.forget_problems(picture);
         Ok(())
@@ -210,30 +217,6 @@ impl Sync {
         Ok(changed)
     }
 
-    /// Names that belong to no machine of their own: databases set theirs themselves.
-    fn names(&self, picture: &Picture, addresses: &Addresses) -> anyhow::Result<()> {
-        let mut want: BTreeMap<String, Vec<Ipv4Addr>> = BTreeMap::new();
-        for (name, plan) in &picture.balancers {
-            let nodes = addresses.balancers.get(name).into_iter().flatten();
-            want.insert(plan.dns_name.clone(), nodes.map(|it| it.1).collect());
-        }
-        for it in picture.mount_targets.values() {
-            let name = format!("{}.efs.{}.amazonaws.com", it.file_system, self.options.region);
-            want.entry(name).or_default().push(it.address);
-        }
-        let mut running = self.running();
-        for (name, addresses) in &want {
-            if running.names.get(name) != Some(addresses) {
-                self.region.name(name, addresses)?;
-            }
-        }
-        for name in running.names.keys().filter(|it| !want.contains_key(*it)) {
-            self.region.name(name, &[])?;
-        }
-        running.names = want;
-        Ok(())
-    }
-
     /// What the operator may name things by.
     fn remember(&self, picture: &Picture, addresses: &Addresses) {
         let zone = |subnet: &str| picture.subnets.get(subnet).map(|it| it.zone.clone()).unwrap_or_default();
@@ -263,7 +246,8 @@ impl Sync {
         let mut running = self.running();
         let mut problems = std::mem::take(&mut running.problems);
         problems.retain(|what, _| {
-            let name = what.split('/').nth(1).unwrap_or_default();
+            // The round's own end with a round that goes well.
+            let Some(name) = what.split('/').nth(1) else { return true };
             if what.starts_with("scaling/") {
                 return groups.contains(name);
             }

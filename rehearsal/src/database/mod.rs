@@ -1,5 +1,6 @@
 //! A database as RDS runs one: a primary, a standby that never lags, replicas, and names that follow the primary.
 
+mod changes;
 mod part;
 mod replicas;
 mod roles;
@@ -101,6 +102,7 @@ struct State {
     leftover: Vec<Server>,
     /// Where the primary and its standby may be; empty if there shall be no standby.
     pair: Vec<Ipv4Addr>,
+    port: u16,
     password: String,
     parameters: BTreeMap<String, String>,
     events: Vec<DatabaseEvent>,
@@ -117,6 +119,7 @@ impl State {
             growing: Vec::new(),
             leftover: Vec::new(),
             pair: spec.standby.map(|it| vec![spec.primary, it]).unwrap_or_default(),
+            port: spec.port,
             password: spec.password.clone(),
             parameters: spec.parameters.clone(),
             events: Vec::new(),
@@ -201,8 +204,8 @@ impl Database {
     /// What it shall be by now.
     fn spec(&self) -> DatabaseSpec {
         let state = self.state();
-        let (password, parameters) = (state.password.clone(), state.parameters.clone());
-        DatabaseSpec { password, parameters, ..self.0.spec.clone() }
+        let (port, password, parameters) = (state.port, state.password.clone(), state.parameters.clone());
+        DatabaseSpec { port, password, parameters, ..self.0.spec.clone() }
     }
 
     fn note(&self, what: &str) {
@@ -273,47 +276,6 @@ impl Database {
         self.state().is_over
     }
 
-    /// Where the primary and its standby may be from now on; empty if there shall be no standby. What is missing
-    /// follows, what is too much goes.
-    pub(crate) fn have_pair(&self, pair: Vec<Ipv4Addr>) {
-        self.state().pair = pair;
-    }
-
-    /// The password of its user.
-    pub(crate) fn password(&self) -> String {
-        self.state().password.clone()
-    }
-
-    /// Gives its user another password; whoever copies it learns that, too.
-    pub(crate) fn change_password(&self, password: &str) -> anyhow::Result<()> {
-        let _turn = self.turn();
-        let primary = self.state().primary.clone();
-        primary.change_password(&self.0.spec.user, password)?;
-        password.clone_into(&mut self.state().password);
-        self.note("the password was changed");
-        Ok(())
-    }
-
-    /// The settings of its servers.
-    pub(crate) fn parameters(&self) -> BTreeMap<String, String> {
-        self.state().parameters.clone()
-    }
-
-    /// Gives all its servers other settings, at once and for every later start.
-    pub(crate) fn configure(&self, parameters: BTreeMap<String, String>) -> anyhow::Result<()> {
-        let _turn = self.turn();
-        let before = self.spec();
-        let after = DatabaseSpec { parameters, ..before.clone() };
-        let servers: Vec<Server> = {
-            let state = self.state();
-            state.replicas.values().chain(&state.standby).chain([&state.primary]).cloned().collect()
-        };
-        servers.iter().try_for_each(|it| it.configure(&before, &after))?;
-        self.state().parameters = after.parameters;
-        self.note("the settings were changed");
-        Ok(())
-    }
-
     /// Cuts the primary's power. If there is a standby, it notices by itself.
     ///
     /// # Errors
@@ -322,20 +284,5 @@ impl Database {
         let server = self.state().primary.clone();
         self.note("the primary was killed");
         server.kill()
-    }
-
-    /// Reboots the primary; with failover the standby takes over meanwhile.
-    ///
-    /// # Errors
-    /// If there is no standby to fail over to.
-    pub fn reboot(&self, failover: bool) -> anyhow::Result<()> {
-        let _turn = self.turn();
-        if failover {
-            return self.fail_over("reboot with failover was asked for");
-        }
-        let server = self.state().primary.clone();
-        server.reboot(true)?;
-        self.note("the primary was rebooted");
-        Ok(())
     }
 }

@@ -65,6 +65,20 @@ impl Database {
         Ok(())
     }
 
+    /// Where a replica listens, if there is such a one.
+    pub(crate) fn port_of(&self, name: &str) -> Option<u16> {
+        self.state().replicas.get(name).map(Server::port)
+    }
+
+    /// Restarts a replica at another port.
+    pub(crate) fn change_port_of(&self, name: &str, port: u16) -> anyhow::Result<()> {
+        let _turn = self.turn();
+        let moved = self.of_replica(name)?.moved(&DatabaseSpec { port, ..self.spec() }, false)?;
+        self.state().replicas.insert(name.to_owned(), moved);
+        self.note(&format!("replica {name} listens at port {port}"));
+        Ok(())
+    }
+
     /// Ends a replica.
     ///
     /// # Errors

@@ -65,6 +65,7 @@ impl Database {
             name: name.to_owned(),
             endpoint: endpoint.to_owned(),
             primary: server.address(),
+            port: server.port(),
             standby: None,
             ..self.spec()
         };

@@ -214,7 +214,28 @@ impl Server {
         });
         // What it refuses now would keep it from starting later.
         self.sql(&gone.chain(new).collect::<String>())?;
-        self.machine.put(SETTINGS, settings(after, self.id).as_bytes(), 0o644)
+        self.write(&DatabaseSpec { port: self.port, ..after.clone() })
+    }
+
+    fn write(&self, spec: &DatabaseSpec) -> anyhow::Result<()> {
+        self.machine.put(SETTINGS, settings(spec, self.id).as_bytes(), 0o644)
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The same, restarted at another port.
+    pub(super) fn moved(&self, spec: &DatabaseSpec, is_primary: bool) -> anyhow::Result<Server> {
+        self.write(spec)?;
+        self.machine.sh("systemctl restart mariadb")?;
+        self.open(is_primary)?;
+        Ok(Server { port: spec.port, ..self.clone() })
+    }
+
+    /// Finds whom it follows at another port.
+    pub(super) fn follow_to(&self, port: u16) -> anyhow::Result<()> {
+        self.sql(&format!("STOP SLAVE; CHANGE MASTER TO MASTER_PORT = {port}; START SLAVE;")).map(drop)
     }
 
     pub(super) fn remove(&self) -> anyhow::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use crate::accept;
+use crate::wire::Near;
 
 /// What names resolve to; shared by everybody who may change it.
 #[derive(Clone, Default)]
@@ -19,6 +20,8 @@ pub(crate) struct Names(Arc<Mutex<Known>>);
 #[derive(Default)]
 struct Known {
     addresses: BTreeMap<String, Vec<Ipv4Addr>>,
+    /// Names that mean something else to everybody.
+    near: BTreeMap<String, Vec<Near>>,
     /// As long as it is broken, nobody gets an answer.
     broken: bool,
 }
@@ -38,9 +41,20 @@ impl Names {
         };
     }
 
-    fn get(&self, name: &str) -> Option<Vec<Ipv4Addr>> {
+    /// Replaces what a name is to those who ask from somewhere.
+    pub(crate) fn set_near(&self, name: &str, near: Vec<Near>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).near.insert(name.to_ascii_lowercase(), near);
+    }
+
+    fn get(&self, name: &str, vpc: &str, asker: IpAddr) -> Option<Vec<Ipv4Addr>> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.addresses.get(&name.to_ascii_lowercase()).cloned()
+        let name = name.to_ascii_lowercase();
+        if let Some(all) = known.addresses.get(&name) {
+            return Some(all.clone());
+        }
+        let is_near = |it: &&Near| it.vpc == vpc && matches!(asker, IpAddr::V4(at) if it.block.contains(&at));
+        let near = known.near.get(&name)?.iter().filter(is_near).map(|it| it.address).collect::<Vec<_>>();
+        Some(near).filter(|it| !it.is_empty())
     }
 
     /// Stops answering, or begins again.
@@ -52,30 +66,31 @@ impl Names {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).broken
     }
 
-    /// Answers at an address of the calling thread's network namespace, until these sockets are shut down.
-    pub(crate) fn serve(&self, at: Ipv4Addr) -> anyhow::Result<[OwnedFd; 2]> {
+    /// Answers at an address of the calling thread's network namespace, which is a network's, until these sockets are
+    /// shut down.
+    pub(crate) fn serve(&self, vpc: &str, at: Ipv4Addr) -> anyhow::Result<[OwnedFd; 2]> {
         let at = SocketAddrV4::new(at, 53);
         let udp = UdpSocket::bind(at).context("listening for DNS questions")?;
         let tcp = TcpListener::bind(at).context("listening for DNS questions")?;
         let doors = [udp.try_clone().map(OwnedFd::from), tcp.try_clone().map(OwnedFd::from)];
         let [udp_door, tcp_door] = doors.map(|it| it.context("copying a socket"));
-        let names = self.clone();
+        let (names, network) = (self.clone(), vpc.to_owned());
         thread::spawn(move || {
             let ask = || {
                 let mut question = [0; 1500];
                 udp.recv_from(&mut question).map(|(length, from)| (question, length, from))
             };
             accept::each(ask, |(question, length, from)| {
-                if let Some(answer) = names.answer(&question[..length]) {
+                if let Some(answer) = names.answer(&question[..length], &network, from.ip()) {
                     let _ = udp.send_to(&answer, from);
                 }
             });
         });
-        let names = self.clone();
+        let (names, network) = (self.clone(), vpc.to_owned());
         thread::spawn(move || {
             accept::each(
                 || tcp.accept(),
-                |(mut line, _)| {
+                |(mut line, from)| {
                     let _ = line.set_read_timeout(Some(Duration::from_secs(2)));
                     let mut length = [0; 2];
                     if line.read_exact(&mut length).is_err() {
@@ -85,7 +100,7 @@ impl Names {
                     if line.read_exact(&mut question).is_err() {
                         return;
                     }
-                    if let Some(answer) = names.answer(&question) {
+                    if let Some(answer) = names.answer(&question, &network, from.ip()) {
                         let length = u16::try_from(answer.len()).unwrap_or_default().to_be_bytes();
                         let _ = line.write_all(&[&length[..], &answer].concat());
                     }
@@ -96,7 +111,7 @@ impl Names {
     }
 
     /// `None` for what is no question.
-    fn answer(&self, packet: &[u8]) -> Option<Vec<u8>> {
+    fn answer(&self, packet: &[u8], vpc: &str, asker: IpAddr) -> Option<Vec<u8>> {
         if self.is_broken() {
             return None;
         }
@@ -107,7 +122,7 @@ impl Names {
         }
         let (name, end) = read_name(packet)?;
         let kind = packet.get(end..end + 4)?;
-        let addresses = self.get(&name);
+        let addresses = self.get(&name, vpc, asker);
         let code = if addresses.is_some() { 0 } else { 3 };
         // Only IPv4 addresses are known; any other question about a known name has an empty answer.
         let listed = if kind[..2] == [0, 1] { addresses.unwrap_or_default() } else { Vec::new() };
@@ -154,7 +169,24 @@ mod tests {
             packet.extend(label.as_bytes());
         }
         packet.extend([0, 0, kind, 0, 1]);
-        names.answer(&packet).unwrap()
+        names.answer(&packet, "", ASKER).unwrap()
+    }
+
+    const ASKER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 1, 3, 11));
+
+    #[test]
+    fn a_name_may_be_known_only_where_something_is_near() {
+        let names = Names::default();
+        let near = |vpc: &str, block: &str, last: u8| Near {
+            vpc: vpc.to_owned(),
+            block: block.parse().unwrap(),
+            address: Ipv4Addr::new(10, 1, 3, last),
+        };
+        names.set_near("fs", vec![near("other", "10.1.3.0/24", 1), near("", "10.1.4.0/24", 2)]);
+        assert_eq!(ask(&names, "fs", 1)[3] & 0xf, 3);
+        names.set_near("fs", vec![near("", "10.1.3.0/24", 3), near("", "10.1.4.0/24", 4)]);
+        let answer = ask(&names, "fs", 1);
+        assert!(answer[7] == 1 && answer.ends_with(&[10, 1, 3, 3]));
     }
 
     #[test]
@@ -178,7 +210,7 @@ mod tests {
     #[test]
     fn what_is_no_question_gets_no_answer() {
         for packet in [&b"short"[..], &[0; 12], &[0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0xc0, 12, 0, 1, 0, 1]] {
-            assert_eq!(Names::default().answer(packet), None);
+            assert_eq!(Names::default().answer(packet, "", ASKER), None);
         }
     }
 }

@@ -40,11 +40,17 @@ pub(super) struct Cable {
     number: u32,
     vpc: String,
     address: Ipv4Addr,
-    /// Pulled at the router's side.
-    is_down: bool,
+    /// By the operator.
+    is_pulled: bool,
+    /// Whoever is at its end has no power, and lets no kernel of ours answer for it.
+    is_dark: bool,
 }
 
 impl Cable {
+    fn is_down(&self) -> bool {
+        self.is_pulled || self.is_dark
+    }
+
     /// What no other place has: addresses are only unique in their network.
     pub(super) fn owner(&self) -> (String, Ipv4Addr) {
         (self.vpc.clone(), self.address)
@@ -80,7 +86,9 @@ impl Places {
         known.next_cable += 1;
         let number = known.next_cable;
         known.routers[&vpc].within(|| network::add(name, number, address, subnet))?;
-        known.cables.insert(name.to_owned(), Cable { number, vpc, address, is_down: false });
+        known
+            .cables
+            .insert(name.to_owned(), Cable { number, vpc, address, is_pulled: false, is_dark: false });
         Ok(())
     }
 
@@ -98,13 +106,29 @@ impl Places {
         self.known().cable(name)
     }
 
+    /// Pulls a cable, or plugs it in.
     pub(super) fn link(&self, name: &str, up: bool) -> anyhow::Result<()> {
+        self.change(name, |it| it.is_pulled = !up)
+    }
+
+    /// Whether somebody is at a cable's end.
+    pub(super) fn power(&self, name: &str, on: bool) -> anyhow::Result<()> {
+        self.change(name, |it| it.is_dark = !on)
+    }
+
+    fn change(&self, name: &str, change: impl FnOnce(&mut Cable)) -> anyhow::Result<()> {
         let mut known = self.known();
-        let Cable { number, vpc, address, .. } = known.cable(name)?;
-        known.routers[&vpc].within(|| network::link(number, address, up))?;
-        if let Some(it) = known.cables.get_mut(name) {
-            it.is_down = !up;
+        let before = known.cable(name)?;
+        let mut after = before.clone();
+        change(&mut after);
+        let Cable { number, vpc, address, .. } = after.clone();
+        let up = !after.is_down();
+        if up != before.is_down() {
+            known.cables.insert(name.to_owned(), after);
+            return Ok(());
         }
+        known.routers[&vpc].within(|| network::link(number, address, up))?;
+        known.cables.insert(name.to_owned(), after);
         // Routes by way of this cable went with it.
         known.routers.get_mut(&vpc).map(Router::forget);
         if up && known.plan != Network::default() { known.apply() } else { Ok(()) }
@@ -166,7 +190,7 @@ impl Known {
             let part = self.plan.part(vpc);
             let own = || self.cables.values().filter(|it| it.vpc == *vpc);
             let cables: Cables = own().map(|it| (it.address, network::port(it.number))).collect();
-            let pulled = own().filter(|it| it.is_down).map(|it| it.address).collect();
+            let pulled = own().filter(|it| it.is_down()).map(|it| it.address).collect();
             let public = part.ports.iter().filter(|it| cables.contains_key(&it.address));
             routes.extend(public.filter_map(|it| it.public).map(|it| (it, router.route_to(it))));
             router.apply(&part, &cables, &pulled)?;

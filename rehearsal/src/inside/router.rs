@@ -116,8 +116,8 @@ impl Router {
     ) -> anyhow::Result<()> {
         self.doors = self.within(|| {
             let mut doors = vec![imds.serve(vpc)?];
-            doors.extend(names.serve(RESOLVER)?);
-            doors.extend(names.serve(network::nth(block, 2))?);
+            doors.extend(names.serve(vpc, RESOLVER)?);
+            doors.extend(names.serve(vpc, network::nth(block, 2))?);
             Ok(doors)
         })?;
         Ok(())

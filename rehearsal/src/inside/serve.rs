@@ -32,7 +32,7 @@ struct Region {
     charge: Charge,
     cgroups: Cgroups,
     instances: Mutex<BTreeMap<String, Arc<Instance>>>,
-    places: Places,
+    places: Arc<Places>,
     names: Names,
     imds: Imds,
     outages: Outages,
@@ -65,7 +65,7 @@ pub(super) fn daemon(charge: &Charge, cgroups: &Cgroups) -> isize {
         Ok(it) => it,
         Err(err) => return refuse(&err),
     };
-    let (charge, cgroups) = (charge.clone(), cgroups.clone());
+    let (charge, cgroups, places) = (charge.clone(), cgroups.clone(), Arc::new(places));
     let (instances, outages) = (Mutex::default(), Outages::default());
     let region = Arc::new(Region { charge, cgroups, instances, places, names, imds, outages });
     thread::spawn(|| {
@@ -132,7 +132,10 @@ impl Region {
                 let from = fds.pop().context("no file came with the order to write one")?;
                 self.put(&name, &path, mode, from)?;
             }
-            Ask::Start { name } => self.instance(&name)?.start()?,
+            Ask::Start { name } => {
+                let (places, place) = (Arc::clone(&self.places), name.clone());
+                self.instance(&name)?.start(move |on| places.power(&place, on))?;
+            }
             Ask::State { name } => return Ok((Answer::State(self.instance(&name)?.state()), None)),
             Ask::Signal { name, signal } => self.instance(&name)?.signal(signal)?,
             Ask::Snapshot { name, layer } => self.instance(&name)?.snapshot(&layer)?,
@@ -162,6 +165,7 @@ impl Region {
                 handed = Some(self.at(&place, listen)?.into());
             }
             Ask::Name { name, addresses } => self.names.set(&name, addresses),
+            Ask::NearName { name, near } => self.names.set_near(&name, near),
             Ask::Limit { name, share } => self.instance(&name)?.limit(share)?,
             Ask::Link { name, up } => self.places.link(&name, up)?,
             Ask::Metadata { name, it } => self.imds.set(self.places.cable(&name)?.owner(), it.map(|it| *it)),

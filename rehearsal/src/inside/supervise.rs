@@ -100,12 +100,17 @@ impl Instance {
         self.changed.notify_all();
     }
 
-    /// Starts it and returns once its systemd has begun.
-    pub(super) fn start(self: &Arc<Self>) -> anyhow::Result<()> {
+    /// Starts it and returns once its systemd has begun. `power` hears before that that it is on, and that it is off
+    /// before anybody else does.
+    pub(super) fn start(
+        self: &Arc<Self>,
+        power: impl Fn(bool) -> anyhow::Result<()> + Send + 'static,
+    ) -> anyhow::Result<()> {
         let _starting = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
         if self.state().phase == Phase::Running {
             return Ok(());
         }
+        power(true).with_context(|| format!("giving {} its network", self.spec.name))?;
         let (say, said) = std::sync::mpsc::channel();
         let it = Arc::clone(self);
         // One thread for all its boots: the kernel ends a process with the thread that is its parent.
@@ -113,8 +118,12 @@ impl Instance {
             let mut say = Some(say);
             loop {
                 let ended = it.boot_once(&mut say);
+                if matches!(ended, Ok(REBOOTED)) {
+                    continue;
+                }
+                // What has no cable any more needs none.
+                let _ = power(false);
                 match ended {
-                    Ok(code) if code == REBOOTED => continue,
                     Ok(code) => it.set(|it| {
                         it.phase = if code == POWERED_OFF { Phase::Stopped } else { Phase::Crashed };
                         it.pid = None;

@@ -21,7 +21,8 @@ use crate::keeper::{Charge, PACKAGES};
 use crate::packages::{self, Mirrors};
 use crate::state::State;
 use crate::vpc::Network;
-use crate::wire::{Answer, Ask, Place, Reply, Service, receive, send};
+use crate::wire::{Answer, Ask, Near, Place, Reply, Service, receive, send};
+pub(crate) use start::sweep;
 
 /// The file of a region that says which of AWS's it plays.
 pub(crate) const AWS_REGION: &str = "aws-region";
@@ -119,6 +120,11 @@ impl Region {
     /// If the region is gone.
     pub fn name(&self, name: &str, addresses: &[Ipv4Addr]) -> anyhow::Result<()> {
         self.ask(Ask::Name { name: name.to_owned(), addresses: addresses.to_vec() }).map(drop)
+    }
+
+    /// Makes a name resolve to what is near to whoever asks; to nobody where nothing is.
+    pub(crate) fn near_name(&self, name: &str, near: &[Near]) -> anyhow::Result<()> {
+        self.ask(Ask::NearName { name: name.to_owned(), near: near.to_vec() }).map(drop)
     }
 
     /// Pulls the cable of an instance or place, or plugs it in.

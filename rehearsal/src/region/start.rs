@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -37,13 +37,10 @@ impl Region {
     /// # Errors
     /// As [`Region::start`].
     pub fn start_in(state: State) -> anyhow::Result<Region> {
+        sweep(&state)?;
         let regions = state.regions()?;
-        // One at a time: a directory that is empty for a moment looks like a dead region's.
-        let alone = alone(&regions)?;
-        sweep(&regions);
         // Held until the keeper has a lock of its own.
         let (id, starting) = reserve(&regions)?;
-        drop(alone);
         let dir = regions.join(&id);
         fs::create_dir_all(dir.join("efs")).with_context(|| format!("making {}", dir.display()))?;
         let charge = Charge {
@@ -103,6 +100,7 @@ fn new_id() -> String {
 
 /// A directory of our own, with the lock that says somebody is still at work in it.
 fn reserve(regions: &Path) -> anyhow::Result<(String, Flock<File>)> {
+    let _alone = alone(regions)?;
     let id = new_id();
     let dir = regions.join(&id);
     fs::create_dir(&dir).with_context(|| format!("making {}", dir.display()))?;
@@ -110,7 +108,8 @@ fn reserve(regions: &Path) -> anyhow::Result<(String, Flock<File>)> {
     Ok((id, lock))
 }
 
-/// The right to make and to sweep directories of regions; ends with the value.
+/// The right to make and to sweep directories of regions, one at a time: one that is empty for a moment looks like a
+/// dead region's. Ends with the value.
 fn alone(regions: &Path) -> anyhow::Result<Flock<File>> {
     let opened = File::open(regions).with_context(|| format!("opening {}", regions.display()))?;
     Flock::lock(opened, FlockArg::LockExclusive)
@@ -118,12 +117,17 @@ fn alone(regions: &Path) -> anyhow::Result<Flock<File>> {
 }
 
 /// Removes what regions left behind whose keeper was killed as well, whether they had begun or not.
-fn sweep(regions: &Path) {
-    let dirs = fs::read_dir(regions).into_iter().flatten().flatten().map(|it| it.path());
-    let is_dead = |it: &PathBuf| keeper::lock(it, STARTING).is_ok() && keeper::lock(it, keeper::LOCK).is_ok();
-    for dir in dirs.filter(|it| it.is_dir()).filter(is_dead) {
-        clean_up(&dir);
+pub(crate) fn sweep(state: &State) -> anyhow::Result<()> {
+    let regions = state.regions()?;
+    let _alone = alone(&regions)?;
+    let dirs = fs::read_dir(&regions).into_iter().flatten().flatten().map(|it| it.path());
+    for dir in dirs.filter(|it| it.is_dir()) {
+        let Ok(_starting) = keeper::lock(&dir, STARTING) else { continue };
+        if keeper::lock(&dir, keeper::LOCK).is_ok() {
+            clean_up(&dir);
+        }
     }
+    Ok(())
 }
 
 /// Removes files and control groups of a region, unless its keeper lives.

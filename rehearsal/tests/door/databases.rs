@@ -3,7 +3,7 @@
 use aws_sdk_rds::types::{ApplyMethod, DbInstance, Parameter, SourceType};
 
 use crate::aws::{Aws, code};
-use crate::{CLOUD, aws, block_on, until};
+use crate::{CLOUD, aws, block_on, still, until};
 
 async fn look(aws: &Aws, name: &str) -> Option<DbInstance> {
     let said = aws.rds.describe_db_instances().db_instance_identifier(name).send().await;
@@ -40,6 +40,7 @@ fn a_database_lives_as_at_rds() {
         let make = make.engine("mysql").master_username("admin").master_user_password("administrator");
         let make = make.allocated_storage(20).multi_az(true).db_subnet_group_name("data").db_name("lab");
         let make = make.db_parameter_group_name("settings").enable_cloudwatch_logs_exports("general");
+        let seen = still();
         make.backup_retention_period(7).send().await.unwrap();
 
         // Nobody knows yet where it will be, and it takes no orders.
@@ -50,6 +51,7 @@ fn a_database_lives_as_at_rds() {
             copy.source_db_instance_identifier("door-db").send()
         };
         assert_eq!(code(copy().await), "InvalidDBInstanceState");
+        drop(seen);
         let it = available(&aws, "door-db").await;
         assert!(it.endpoint().is_some());
         assert_eq!(CLOUD.database("door-db").unwrap().sql("select @@max_connections").unwrap().trim(), "37");
@@ -57,9 +59,11 @@ fn a_database_lives_as_at_rds() {
         // A failover exchanges the zones.
         until("the standby is in step", async || CLOUD.database("door-db").unwrap().standby()).await;
         let before = look(&aws, "door-db").await.unwrap();
+        let seen = still();
         let reboot = aws.rds.reboot_db_instance().db_instance_identifier("door-db").force_failover(true);
         reboot.send().await.unwrap();
         assert_eq!(look(&aws, "door-db").await.unwrap().db_instance_status(), Some("rebooting"));
+        drop(seen);
         until("the zones are exchanged", async || {
             let now = look(&aws, "door-db").await.unwrap();
             let is_there = now.availability_zone() == before.secondary_availability_zone();
@@ -87,7 +91,23 @@ fn a_database_lives_as_at_rds() {
         available(&aws, "door-rr").await;
         let primary = CLOUD.database("door-db").unwrap();
         primary.sql("create table lab.T (N int); insert into lab.T values (1)").unwrap();
-        until("the row arrives", async || primary.replica_sql("door-rr", "select N from lab.T").ok()).await;
+        // Another port: it restarts there, and who copies it finds it again.
+        let modify = aws.rds.modify_db_instance().db_instance_identifier("door-db").db_port_number(3307);
+        modify.apply_immediately(true).send().await.unwrap();
+        let port = async || look(&aws, "door-db").await?.endpoint()?.port();
+        assert_eq!(port().await, Some(3307));
+        until("it listens there", async || {
+            primary.sql("select @@port").is_ok_and(|it| it.trim() == "3307").then_some(())
+        })
+        .await;
+        until("it takes rows", async || primary.sql("insert into lab.T values (3)").ok()).await;
+        until("the row arrives", async || {
+            let seen = primary.replica_sql("door-rr", "select count(*) from lab.T").ok()?;
+            (seen.trim() == "2").then_some(())
+        })
+        .await;
+        // Without power it cannot be promoted; it is when it has some.
+        CLOUD.kill_replica("door-rr").unwrap();
         let promote = aws.rds.promote_read_replica().db_instance_identifier("door-rr").send().await;
         promote.unwrap();
         until("it is a database of its own", async || CLOUD.database("door-rr")).await;
@@ -95,7 +115,7 @@ fn a_database_lives_as_at_rds() {
         assert_eq!(own.read_replica_source_db_instance_identifier(), None);
         assert!(look(&aws, "door-db").await.unwrap().read_replica_db_instance_identifiers().is_empty());
         CLOUD.database("door-rr").unwrap().sql("insert into lab.T values (2)").unwrap();
-        assert_eq!(primary.sql("select count(*) from lab.T").unwrap().trim(), "1");
+        assert_eq!(primary.sql("select count(*) from lab.T").unwrap().trim(), "2");
 
         // What was asked of it is in CloudWatch.
         primary.sql("select 'written down'").unwrap();
@@ -114,10 +134,12 @@ fn a_database_lives_as_at_rds() {
         assert_eq!(code(group), "InvalidDBSubnetGroupStateFault");
         let delete = |name: &str| aws.rds.delete_db_instance().db_instance_identifier(name);
         assert_eq!(code(delete("door-db").send().await), "InvalidParameterCombination");
+        let seen = still();
         let said = delete("door-db").skip_final_snapshot(true).send().await.unwrap();
         assert_eq!(said.db_instance().unwrap().db_instance_status(), Some("deleting"));
         let again = delete("door-db").skip_final_snapshot(true).send().await;
         assert_eq!(code(again), "InvalidDBInstanceState");
+        drop(seen);
         delete("door-rr").skip_final_snapshot(true).send().await.unwrap();
         until("both are gone", async || {
             let gone = look(&aws, "door-db").await.is_none() && look(&aws, "door-rr").await.is_none();

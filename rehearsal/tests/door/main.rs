@@ -9,7 +9,7 @@ mod faults;
 mod refusals;
 mod states;
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use aws::Aws;
@@ -20,6 +20,29 @@ static CLOUD: LazyLock<Cloud> = LazyLock::new(|| Cloud::start(Options::default()
 
 fn aws() -> Aws {
     Aws::new(&CLOUD.endpoint())
+}
+
+/// How many tests let time stand still.
+static STILL: Mutex<u32> = Mutex::new(0);
+
+/// While it is held nothing comes and nothing goes, so that a state is seen however slow the machine is.
+struct Still;
+
+fn still() -> Still {
+    let mut held = STILL.lock().unwrap();
+    *held += 1;
+    CLOUD.set_clock(0);
+    Still
+}
+
+impl Drop for Still {
+    fn drop(&mut self) {
+        let mut held = STILL.lock().unwrap();
+        *held -= 1;
+        if *held == 0 {
+            CLOUD.set_clock(60);
+        }
+    }
 }
 
 /// Runs a test's calls.

@@ -11,7 +11,7 @@ use aws_sdk_ec2::types::{
 use aws_sdk_elasticloadbalancingv2::types::{Action, ActionTypeEnum, ProtocolEnum, TargetDescription};
 
 use crate::aws::code;
-use crate::{aws, block_on, until};
+use crate::{aws, block_on, still, until};
 
 #[test]
 fn groups_that_are_named_or_default_stay() {
@@ -49,10 +49,12 @@ fn a_gateway_stays_while_addresses_are_mapped() {
         let gateway = gateway.internet_gateway_id.unwrap();
         let attach = aws.ec2.attach_internet_gateway().internet_gateway_id(&gateway).vpc_id(&vpc);
         attach.send().await.unwrap();
+        let seen = still();
         let (nat, _) = aws.nat_gateway(&subnet).await;
         let detach = || aws.ec2.detach_internet_gateway().internet_gateway_id(&gateway).vpc_id(&vpc).send();
         assert_eq!(code(detach().await), "DependencyViolation");
         aws.ec2.delete_nat_gateway().nat_gateway_id(&nat).send().await.unwrap();
+        drop(seen);
         until("the gateway can be detached", async || detach().await.ok()).await;
     });
 }
@@ -237,8 +239,10 @@ fn a_profile_is_not_known_to_launches_at_once() {
             let run = aws.ec2.run_instances().image_id("ami-0870825cefcaafcc8").min_count(1).max_count(1);
             run.subnet_id(&subnet).iam_instance_profile(profile.clone()).dry_run(true).send()
         };
+        let seen = still();
         aws.iam.create_instance_profile().instance_profile_name("young").send().await.unwrap();
         assert_eq!(code(run().await), "InvalidParameterValue");
+        drop(seen);
         until("it is known", async || (code(run().await) == "DryRunOperation").then_some(())).await;
     });
 }
@@ -268,6 +272,7 @@ fn a_distribution_goes_disabled_deployed_and_by_its_newest_version() {
             let config = config.origins(origins.clone());
             config.default_cache_behavior(behaviour.clone().build().unwrap()).build().unwrap()
         };
+        let seen = still();
         let made =
             aws.cloudfront.create_distribution().distribution_config(config(true)).send().await.unwrap();
         let id = made.distribution().unwrap().id().to_owned();
@@ -283,6 +288,7 @@ fn a_distribution_goes_disabled_deployed_and_by_its_newest_version() {
         let changed = update.if_match(&tag).send().await.unwrap();
         let tag = changed.e_tag.unwrap();
         assert_eq!(code(delete(&tag).await), "DistributionNotDisabled");
+        drop(seen);
         until("it is deployed and gone", async || delete(&tag).await.ok()).await;
         drop_control().send().await.unwrap();
     });

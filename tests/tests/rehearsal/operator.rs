@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use scenarios::{Account, Run, lamp, moto};
@@ -118,6 +118,11 @@ impl Operator {
             assert!(began.elapsed() < PATIENCE, "waited {PATIENCE:?} until {what}:\n{}", status());
             std::thread::sleep(Duration::from_millis(300));
         }
+    }
+
+    /// Where the cloud keeps its files.
+    pub(crate) fn state(&self) -> &Path {
+        self.state.path()
     }
 
     /// The id of the region that the cloud runs in.

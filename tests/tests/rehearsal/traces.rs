@@ -3,10 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-/// In words; empty when nothing is left.
-pub(crate) fn of(region: &str) -> Vec<String> {
+/// In words, with what lies where the cloud keeps its files; empty when nothing is left.
+pub(crate) fn of(region: &str, state: &Path) -> Vec<String> {
     let text = |it: &str| fs::read_to_string(it).unwrap_or_default();
-    let mut left = Vec::new();
+    let files = [state.join("regions").join(region), state.join("cloud.sock")];
+    let files = files.iter().filter(|it| it.exists());
+    let mut left: Vec<String> = files.map(|it| format!("file {}", it.display())).collect();
     for mount in text("/proc/self/mounts").lines() {
         if mount.contains(region) {
             left.push(format!("mount {mount}"));

@@ -9,9 +9,8 @@ use crate::cloud::xml::Element;
 impl Door {
     /// What the data plane must know of a call that succeeded, and what no later answer would tell it.
     pub(super) fn learn(&self, call: &Call, answer: &str) {
-        let clock = self.clock();
         let mut known = self.shared.lock();
-        known.lives.begin(call, answer, clock);
+        known.lives.begin(call, answer);
         known.unseen.learn(call, answer);
         if call.changes() {
             known.changes += 1;
@@ -22,6 +21,12 @@ impl Door {
                 let Some(name) = database() else { return };
                 if call.action != "ModifyDBInstance" {
                     known.pending_databases.insert(name.clone());
+                }
+                match call.parameter("DBPortNumber").and_then(|it| it.parse().ok()) {
+                    Some(port) => drop(known.ports.insert(name.clone(), port)),
+                    // What had this name before is gone.
+                    None if call.action != "ModifyDBInstance" => drop(known.ports.remove(&name)),
+                    None => {}
                 }
                 if let Some(password) = call.parameter("MasterUserPassword") {
                     known.passwords.insert(name, password.to_owned());

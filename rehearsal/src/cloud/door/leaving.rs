@@ -28,11 +28,11 @@ impl Door {
         if !guards::exists(sync, kind, &id).await {
             return None;
         }
-        let again = {
+        let (again, over) = {
             let mut known = self.shared.lock();
             let again = known.lives.word(kind, &id) == Some(word);
             known.lives.leave(kind, &id, word);
-            again
+            (again, known.lives.time.now() + length)
         };
         let answer = match kind {
             Kind::Database => self.described(call, parts, &id).await,
@@ -52,15 +52,20 @@ impl Door {
         if !again {
             let request = self.question(call, parts.clone(), body);
             let (door, sync) = (Arc::clone(self), Arc::downgrade(sync));
-            let length = length / self.clock();
             tokio::spawn(async move {
-                tokio::time::sleep(length).await;
+                let left = || door.shared.lock().lives.time.until(over);
+                while let Some(left) = left() {
+                    tokio::time::sleep(left).await;
+                }
                 if let (Kind::Database, Some(sync)) = (kind, sync.upgrade()) {
-                    promotion::orphans(&sync, &id).await;
+                    promotion::orphans(&sync, &id);
                 }
                 // What fails is still there, and says so as soon as its life here has ended.
-                let _ = door.clients.way.ask(request).await;
+                let done = door.clients.way.ask(request).await.is_ok_and(|it| it.status().is_success());
                 let mut known = door.shared.lock();
+                if kind == Kind::NatGateway && done {
+                    known.gone_gateways.insert(id.clone());
+                }
                 known.lives.end(kind, &id);
                 known.changes += 1;
             });

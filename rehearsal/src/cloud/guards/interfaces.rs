@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::Instant;
 
 use aws_sdk_ec2::types::{NatGateway, Subnet};
 use aws_sdk_elasticloadbalancingv2::types::LoadBalancer;
@@ -66,8 +65,11 @@ async fn unknown(sync: &Sync) -> Option<Vec<Interface>> {
     let aws = &sync.clients;
     let balancers = aws.elb.describe_load_balancers().send().await.ok()?;
     let mut all: Vec<Interface> = balancers.load_balancers().iter().flat_map(of_balancer).collect();
-    let lingering = sync.shared.lock().lingering.clone();
-    all.extend(lingering.into_iter().filter(|it| Instant::now() < it.0).map(|it| it.1));
+    {
+        let known = sync.shared.lock();
+        let now = known.lives.time.now();
+        all.extend(known.lingering.iter().filter(|it| now < it.0).map(|it| it.1.clone()));
+    }
     let databases = aws.rds.describe_db_instances().send().await.ok()?;
     all.extend(databases.db_instances().iter().flat_map(of_database));
     Some(all)

@@ -31,6 +31,7 @@ impl Picture {
                 address,
                 subnet: it.subnet_id().unwrap_or_default().to_owned(),
                 groups: groups.iter().filter_map(|it| it.group_id()).map(str::to_owned).collect(),
+                group_names: groups.iter().filter_map(|it| it.group_name()).map(str::to_owned).collect(),
                 public: it.public_ip_address().and_then(|it| it.parse().ok()),
                 running: matches!(state, "running" | "pending"),
                 image: it.image_id().unwrap_or_default().to_owned(),

@@ -47,6 +47,7 @@ pub(super) struct MachinePlan {
     pub(super) address: Ipv4Addr,
     pub(super) subnet: String,
     pub(super) groups: Vec<String>,
+    pub(super) group_names: Vec<String>,
     pub(super) public: Option<Ipv4Addr>,
     pub(super) running: bool,
     pub(super) image: String,

@@ -25,8 +25,12 @@ pub(in crate::cloud) fn databases(sync: &Arc<Sync>, picture: &Picture, addresses
             change(sync, name, plan, own, &database);
             continue;
         }
+        if is_replica {
+            move_replica(sync, name);
+            continue;
+        }
         // Nothing starts without power.
-        if is_replica || !sync.has_power(own[0]) {
+        if !sync.has_power(own[0]) {
             continue;
         }
         let (name, plan, own) = (name.clone(), plan.clone(), own.clone());
@@ -40,6 +44,7 @@ pub(in crate::cloud) fn databases(sync: &Arc<Sync>, picture: &Picture, addresses
         });
     }
     reboot(sync, picture);
+    let promoted = sync.shared.lock().promoted.clone();
     let (gone, orphans): (Vec<String>, Vec<(String, String)>) = {
         let running = sync.running();
         let absent = |it: &&String| {
@@ -48,7 +53,11 @@ pub(in crate::cloud) fn databases(sync: &Arc<Sync>, picture: &Picture, addresses
         };
         let orphans = running.replicas.iter().filter(|it| absent(&it.0));
         let orphans = orphans.map(|it| (it.0.clone(), it.1.clone())).collect();
-        (running.databases.keys().filter(absent).cloned().collect(), orphans)
+        let gone = running.databases.keys().filter(absent);
+        // With it would go the servers of those who are to stay.
+        let gone =
+            gone.filter(|it| !running.replicas.iter().any(|(name, of)| of == *it && promoted.contains(name)));
+        (gone.cloned().collect(), orphans)
     };
     for (name, source) in orphans {
         sync.work(&format!("end/{name}"), move |sync| {
@@ -79,9 +88,29 @@ fn change(sync: &Arc<Sync>, name: &str, plan: &DatabasePlan, own: &[Ipv4Addr], d
         let database = database.clone();
         sync.work(&format!("password/{name}"), move |_| database.change_password(&password));
     }
+    let port = sync.shared.lock().ports.get(name).copied();
+    if let Some(port) = port.filter(|it| *it != database.port()) {
+        let database = database.clone();
+        sync.work(&format!("port/{name}"), move |_| database.change_port(port));
+    }
     if database.parameters() != plan.parameters {
         let (database, parameters) = (database.clone(), plan.parameters.clone());
         sync.work(&format!("parameters/{name}"), move |_| database.configure(parameters));
+    }
+}
+
+/// A replica's port is its own.
+fn move_replica(sync: &Arc<Sync>, name: &str) {
+    let source = {
+        let running = sync.running();
+        running.replicas.get(name).and_then(|it| running.databases.get(it)).cloned()
+    };
+    let port = sync.shared.lock().ports.get(name).copied();
+    if let (Some(source), Some(port)) = (source, port)
+        && source.port_of(name).is_some_and(|it| it != port)
+    {
+        let own = name.to_owned();
+        sync.work(&format!("port/{name}"), move |_| source.change_port_of(&own, port));
     }
 }
 

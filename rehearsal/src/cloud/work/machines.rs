@@ -157,7 +157,7 @@ fn describe(sync: &Sync, picture: &Picture, id: &str, plan: &MachinePlan, addres
         vpc: subnet.map(|it| it.vpc.clone()).unwrap_or_default(),
         subnet: plan.subnet.clone(),
         public_address: plan.public.and_then(|it| addresses.public.get(&it).copied()),
-        security_groups: plan.groups.clone(),
+        security_groups: plan.group_names.clone(),
         tags: plan.tags.clone(),
         public_key: None,
         user_data: None,
