@@ -149,6 +149,21 @@ impl Lab {
         it
     }
 
+    /// Runs `lamp` on a terminal, where somebody has typed this line.
+    #[track_caller]
+    pub fn lamp_asked(&self, words: &str, line: &str) -> Run {
+        let mark = self.proxy.mark();
+        let lamp = command::<&str>(self.folder.path(), &self.proxy.url(), &[]);
+        let mut command = std::process::Command::new("sh");
+        // The script hands the line on and makes the terminal.
+        command.args(["-c", "printf '%s\\n' \"$0\" | script -qec \"$*\" /dev/null", line]);
+        command.arg(lamp.get_program()).args(words.split_whitespace()).current_dir(self.folder.path());
+        command.env_clear().envs(lamp.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        let mut it = run(command, LIMIT, None);
+        it.calls = self.proxy.calls_since(mark);
+        it
+    }
+
     /// Runs `lamp` and interrupts it, as Ctrl-C does, once it has made such calls.
     #[track_caller]
     pub fn lamp_interrupted(&self, words: &str, when: impl Fn(&[Call]) -> bool) -> Run {

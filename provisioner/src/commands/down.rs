@@ -23,35 +23,50 @@ pub(super) async fn down(
     final_snapshot: bool,
     ui: &mut Ui,
 ) -> anyhow::Result<Exit> {
-    let observed = session.observe().await?;
-    if !observed.claims.is_empty() {
-        for (node, ids) in &observed.claims {
-            ui.note(&format!(
-                "{} resources say that they are {node}: {}; run it again for the others",
-                ids.len(),
-                ids.join(", ")
-            ));
-        }
-    }
-    refuse(&observed)?;
-    let name = session.stack.name.clone();
-    if observed.nodes.is_empty() {
-        ui.note(&format!("there is nothing of stack {name}"));
-    } else {
-        let (number, region) = (observed.nodes.len(), &session.aws.region);
+    // Where nobody is asked there is nothing to show before the lock is had.
+    let asked = if yes { None } else { Some(look(&session, ui).await?) };
+    if let Some(it) = asked.as_ref().filter(|it| !it.nodes.is_empty()) {
+        let (name, number, region) = (&session.stack.name, it.nodes.len(), &session.aws.region);
         let question = format!("This deletes all {number} resources of stack {name} in {region}.");
-        if !ui.confirm_by_name(&question, &name, yes)? {
+        if !ui.confirm_by_name(&question, name)? {
             ui.note("nothing was deleted");
             return Ok(Exit::Failed);
         }
     }
     let interrupt = Interrupt::watch(ui.notes());
     let lock = take_lock(&session, "lamp down", &interrupt, ui).await?;
-    let done = match look_again(&session, &observed).await {
-        Ok(all) => remove(&mut session, &all, final_snapshot, &interrupt, ui).await,
+    let seen = match &asked {
+        Some(asked) => look_again(&session, asked).await,
+        None => look(&session, ui).await,
+    };
+    let done = match seen {
+        Ok(it) => {
+            let all: Vec<Seen> = it.nodes.into_values().collect();
+            remove(&mut session, &all, final_snapshot, &interrupt, ui).await
+        }
         Err(err) => Err(err),
     };
     give_back(lock, done, ui).await
+}
+
+/// What there is to delete.
+///
+/// # Errors
+/// What AWS answered, or that something is protected.
+async fn look(session: &Session, ui: &mut Ui) -> anyhow::Result<Observed> {
+    let observed = session.observe().await?;
+    for (node, ids) in &observed.claims {
+        ui.note(&format!(
+            "{} resources say that they are {node}: {}; run it again for the others",
+            ids.len(),
+            ids.join(", ")
+        ));
+    }
+    refuse(&observed)?;
+    if observed.nodes.is_empty() {
+        ui.note(&format!("there is nothing of stack {}", session.stack.name));
+    }
+    Ok(observed)
 }
 
 /// One that stays would keep half the stack with it.
@@ -67,7 +82,7 @@ fn refuse(observed: &Observed) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// There is more than was asked about, or something is protected now.
-async fn look_again(session: &Session, asked: &Observed) -> anyhow::Result<Vec<Seen>> {
+async fn look_again(session: &Session, asked: &Observed) -> anyhow::Result<Observed> {
     session.aws.look_afresh();
     let observed = session.observe().await?;
     let is_known = |it: &Seen| {
@@ -83,7 +98,7 @@ async fn look_again(session: &Session, asked: &Observed) -> anyhow::Result<Vec<S
         );
     }
     refuse(&observed)?;
-    Ok(observed.nodes.into_values().collect())
+    Ok(observed)
 }
 
 async fn remove(

@@ -28,10 +28,7 @@ impl Asker {
         Ok(matches!(answer.to_lowercase().as_str(), "y" | "yes"))
     }
 
-    pub(super) fn name(&mut self, question: &str, name: &str, yes: bool) -> anyhow::Result<bool> {
-        if yes {
-            return Ok(true);
-        }
+    pub(super) fn name(&mut self, question: &str, name: &str) -> anyhow::Result<bool> {
         let answer = self.ask(&format!("{question}\nType its name, {name}, to go on: "))?;
         Ok(answer == name)
     }
@@ -71,9 +68,9 @@ mod tests {
 
     #[test]
     fn the_stacks_name_has_to_be_typed_in_full() {
-        assert!(asker(true, "lab-vpc\n").name("Remove it all?", "lab-vpc", false).unwrap());
-        assert!(!asker(true, "y\n").name("Remove it all?", "lab-vpc", false).unwrap());
-        assert!(!asker(true, "\n").name("Remove it all?", "lab-vpc", false).unwrap());
+        assert!(asker(true, "lab-vpc\n").name("Remove it all?", "lab-vpc").unwrap());
+        assert!(!asker(true, "y\n").name("Remove it all?", "lab-vpc").unwrap());
+        assert!(!asker(true, "\n").name("Remove it all?", "lab-vpc").unwrap());
     }
 
     #[test]

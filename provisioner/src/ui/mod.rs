@@ -221,8 +221,8 @@ impl Ui {
     ///
     /// # Errors
     /// Nobody is there to answer.
-    pub fn confirm_by_name(&mut self, question: &str, name: &str, yes: bool) -> anyhow::Result<bool> {
-        self.asker.name(question, name, yes)
+    pub fn confirm_by_name(&mut self, question: &str, name: &str) -> anyhow::Result<bool> {
+        self.asker.name(question, name)
     }
 }
 

@@ -177,6 +177,20 @@ fn the_files_that_a_stack_was_made_of_may_be_gone() {
 }
 
 #[test]
+fn what_is_asked_on_a_terminal_is_done_after_the_right_answer_only() {
+    let lab = Lab::new(NETWORK);
+    lab.lamp_asked("--on aws up", "n").expect(1).says(&["[y/N]", "nothing was changed"]);
+    assert!(lab.snapshot().all("vpc").is_empty());
+    lab.lamp_asked("--on aws up", "y").ok();
+    let built = lab.snapshot();
+    lab.lamp_asked("--on aws down", "lab").expect(1).says(&["Type its name, lab-vpc", "nothing was deleted"]);
+    let gone = built.not_in(&lab.snapshot());
+    assert!(gone.is_empty(), "{gone:?}");
+    lab.lamp_asked("--on aws down", "lab-vpc").ok();
+    lab.assert_nothing_left("after the right name");
+}
+
+#[test]
 fn what_came_after_the_question_is_not_deleted_unasked() {
     let lab = Lab::new(NETWORK);
     lab.up();
@@ -186,7 +200,7 @@ fn what_came_after_the_question_is_not_deleted_unasked() {
     // It has asked, and waits for the lock.
     lab.proxy.fail("ssm:PutParameter", 1, Fault::Late(Duration::from_secs(4)));
     std::thread::scope(|scope| {
-        let down = scope.spawn(|| lab.lamp("--on aws down --yes"));
+        let down = scope.spawn(|| lab.lamp_asked("--on aws down", "lab-vpc"));
         lab.eventually("it asks for the lock", || before < put());
         let tags = json!([{ "Key": "lamp:stack", "Value": "lab-vpc" }, { "Key": "lamp:node", "Value": "elastic-ip/late" }]);
         let tags = json!([{ "ResourceType": "elastic-ip", "Tags": tags }]);
