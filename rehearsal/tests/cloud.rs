@@ -294,7 +294,8 @@ fn the_lab_comes_true_serves_pages_survives_and_goes() {
     // A host that dies is seen to be gone, and requests go to the other one.
     cloud.instance(&lab.instances[0]).unwrap().kill().unwrap();
     wait_for(&cloud, "the dead host is unhealthy", || {
-        health(&runtime).iter().any(|it| it.0 == lab.instances[0] && it.1 == "unhealthy")
+        let dead = |it: &(String, String, Option<String>)| it.0 == lab.instances[0] && it.1 == "unhealthy";
+        health(&runtime).iter().any(|it| dead(it) && it.2.as_deref() == Some("Target.Timeout"))
     });
     assert_eq!(get(at.port()).0, 200);
 
