@@ -6,6 +6,8 @@
     reason = "a failure here is the answer"
 )]
 
+#[path = "scenarios/asked.rs"]
+mod asked;
 #[path = "scenarios/config.rs"]
 mod config;
 #[path = "scenarios/conventions.rs"]

@@ -149,10 +149,6 @@ fn what_takes_time_to_go_is_waited_for_in_the_right_order() {
     lab.assert_nothing_left("after a slow down");
 }
 
-/// The network and the site.
-const NETWORK: &str = "[parts]\npublic_hosts = false\nprivate_hosts = false\nscaling_group = false\nfiles = false\n\
-                       database = false\nreplica = false\n";
-
 #[test]
 fn the_files_that_a_stack_was_made_of_may_be_gone() {
     let lab = Lab::new(
@@ -174,44 +170,6 @@ fn the_files_that_a_stack_was_made_of_may_be_gone() {
     lab.lamp("--on aws ssh").expect(1).says(&["SSH is closed"]);
     lab.down();
     lab.assert_nothing_left("without the files");
-}
-
-#[test]
-fn what_is_asked_on_a_terminal_is_done_after_the_right_answer_only() {
-    let lab = Lab::new(NETWORK);
-    lab.lamp_asked("--on aws up", "n").expect(1).says(&["[y/N]", "nothing was changed"]);
-    assert!(lab.snapshot().all("vpc").is_empty());
-    lab.lamp_asked("--on aws up", "y").ok();
-    let built = lab.snapshot();
-    lab.lamp_asked("--on aws down", "lab").expect(1).says(&["Type its name, lab-vpc", "nothing was deleted"]);
-    let gone = built.not_in(&lab.snapshot());
-    assert!(gone.is_empty(), "{gone:?}");
-    lab.lamp_asked("--on aws down", "lab-vpc").ok();
-    lab.assert_nothing_left("after the right name");
-}
-
-#[test]
-fn what_came_after_the_question_is_not_deleted_unasked() {
-    let lab = Lab::new(NETWORK);
-    lab.up();
-    let built = lab.snapshot();
-    let put = || lab.proxy.calls().iter().filter(|it| it.action == "PutParameter").count();
-    let before = put();
-    // It has asked, and waits for the lock.
-    lab.proxy.fail("ssm:PutParameter", 1, Fault::Late(Duration::from_secs(4)));
-    std::thread::scope(|scope| {
-        let down = scope.spawn(|| lab.lamp_asked("--on aws down", "lab-vpc"));
-        lab.eventually("it asks for the lock", || before < put());
-        let tags = json!([{ "Key": "lamp:stack", "Value": "lab-vpc" }, { "Key": "lamp:node", "Value": "elastic-ip/late" }]);
-        let tags = json!([{ "ResourceType": "elastic-ip", "Tags": tags }]);
-        lab.account().call("ec2", "allocate_address", json!({ "Domain": "vpc", "TagSpecifications": tags }));
-        let down = down.join().unwrap().expect(1);
-        down.says(&["nothing was deleted", "more by now", "elastic-ip/late"]);
-    });
-    let gone = built.not_in(&lab.snapshot());
-    assert!(gone.is_empty(), "{gone:?}");
-    lab.down();
-    lab.assert_nothing_left("after the second down");
 }
 
 #[test]
