@@ -13,7 +13,7 @@ const AT_A_PROGRAM: [(&str, &str, &str); 7] = [
     (
         "page",
         "systemctl disable --now lampd-page.socket lampd-page.service",
-        "systemctl enable lampd-page.socket",
+        "systemctl enable lampd.service",
     ),
     (
         "efs",
