@@ -143,7 +143,8 @@ impl Step for Packages<'_> {
     const KEEPS: bool = false;
 
     async fn check(&self, host: &Host) -> anyhow::Result<Option<String>> {
-        if let Some(torn) = torn::check(host)? {
+        // While the other step of ours is at work, the note is its own.
+        if let (Some(torn), Ok(_)) = (torn::check(host)?, TURN.try_lock()) {
             return Ok(Some(torn));
         }
         let now = self.now(host);

@@ -185,28 +185,31 @@ impl Node {
                 thread::sleep(step);
                 left -= step;
             }
-            // If it was registered again meanwhile, it is not draining and stays.
-            if node.is_draining(&server).unwrap_or(false) {
+            // HAProxy lets nobody go to whom it still has a connection, an idle one included: that may take a moment. If
+            // the target was registered again meanwhile, it stays.
+            let give_up = Instant::now() + PATIENCE;
+            while node.is_leaving(&server).unwrap_or(true) && Instant::now() < give_up {
                 let _ = node.say(&[
                     format!("set server {server} state maint"),
                     format!("shutdown sessions server {server}"),
                     format!("del server {server}"),
                 ]);
+                thread::sleep(step);
             }
         });
         Ok(())
     }
 
-    /// Whether a server was told to drain. Its status does not say so once it is down: a dead target drains, too.
-    fn is_draining(&self, server: &str) -> anyhow::Result<bool> {
-        /// `SRV_ADMF_FDRAIN`, "show servers state" in HAProxy's management guide.
-        const DRAINED: u32 = 0x08;
+    /// Whether a server was told to leave. Its status does not say so once it is down: a dead target drains, too.
+    fn is_leaving(&self, server: &str) -> anyhow::Result<bool> {
+        /// `SRV_ADMF_FMAINT` and `SRV_ADMF_FDRAIN`, "show servers state" in HAProxy's management guide.
+        const LEAVING: u32 = 0x01 | 0x08;
         let (group, name) = server.split_once('/').context("a server without a group")?;
         let said = self.say(&[format!("show servers state {group}")])?;
         let line =
             said.lines().map(|it| it.split(' ').collect::<Vec<_>>()).find(|it| it.get(3) == Some(&name));
         let admin = line.and_then(|it| it.get(6)?.parse::<u32>().ok());
-        Ok(admin.is_some_and(|it| it & DRAINED != 0))
+        Ok(admin.is_some_and(|it| it & LEAVING != 0))
     }
 
     /// How many requests a server is busy with.
