@@ -36,7 +36,7 @@ pub struct Packages {
     pub stamps: &'static [&'static str],
     /// Prints `name state version` lines for the names that follow; the state of an installed one is `installed`.
     pub query: &'static [&'static str],
-    /// Where an interrupted installation has to be completed before anything else.
+    /// Where an interrupted installation has to be completed before anything else; `query` without names tells of all.
     pub heal: Option<Heal>,
     /// Where the package lists are; `None` when the package manager refreshes them by itself.
     pub lists: Option<&'static str>,
@@ -67,8 +67,6 @@ pub struct Heal {
     pub complete: &'static [&'static str],
     /// Fetches what that needs and does not have.
     pub fetch: &'static [&'static str],
-    /// Prints `name state version` lines for every package, as `query` does.
-    pub all: &'static [&'static str],
 }
 
 /// Where archives lie that are installed anew.

@@ -41,10 +41,7 @@ pub async fn install(host: &Host, asked: cli::Install) -> anyhow::Result<()> {
     let renewed = place(host)?;
     host.mkdir("/etc/lamp", 0o755)?;
     let text = settings.text()?;
-    let moved = host.differs(settings::PATH, text.as_bytes(), 0o640, ROOT)?.is_some();
-    if moved {
-        host.write(settings::PATH, text.as_bytes(), 0o640, Some(ROOT))?;
-    }
+    let moved = host.put(settings::PATH, text.as_bytes(), 0o640, ROOT)?;
     enable(host).await?;
     if asked.no_start {
         tracing::info!("installed; `systemctl start lampd lampd-page.socket` starts it");
@@ -76,11 +73,7 @@ pub fn place(host: &Host) -> anyhow::Result<bool> {
     let own = std::env::current_exe().context("finding this program")?;
     let own = own.to_string_lossy();
     let program = host.read_bytes(&own)?.with_context(|| format!("{own} is missing"))?;
-    let mut renewed = false;
-    if host.differs(BINARY, &program, 0o755, ROOT)?.is_some() {
-        host.write(BINARY, &program, 0o755, Some(ROOT))?;
-        renewed = true;
-    }
+    let renewed = host.put(BINARY, &program, 0o755, ROOT)?;
     Ok(units::write(host)? || renewed)
 }
 

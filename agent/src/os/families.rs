@@ -86,7 +86,6 @@ pub(super) static DEBIAN: Os = Os {
                 "--no-remove",
                 "install",
             ],
-            all: &["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status} ${Version}\\n"],
         }),
         lists: Some("/var/lib/apt/lists"),
         refresh: &["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=2", "update"],

@@ -21,7 +21,7 @@ const DONE: [&str; 3] = ["installed", "config-files", "not-installed"];
 pub(super) async fn heal(packages: &Packages, host: &Host) -> anyhow::Result<bool> {
     let Some(heal) = &packages.heal else { return Ok(false) };
     let undone = async || {
-        let all = host.try_run(heal.all, LIMIT).await?.stdout;
+        let all = host.try_run(packages.query, LIMIT).await?.stdout;
         let names = all.lines().filter_map(|line| {
             let mut words = line.split(' ');
             let (name, state) = (words.next()?, words.next()?);
