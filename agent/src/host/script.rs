@@ -80,7 +80,7 @@ impl Commands for Script {
     fn http<'a>(&'a self, _: &'a str) -> BoxFuture<'a, anyhow::Result<u16>> {
         let status = *self.status.lock().unwrap();
         Box::pin(async move {
-            if status == 0 { bail!("127.0.0.1:80 does not answer within 2 s") } else { Ok(status) }
+            if status == 0 { bail!("127.0.0.1:80 does not answer within 4 s") } else { Ok(status) }
         })
     }
     fn connects<'a>(&'a self, _: &'a str) -> BoxFuture<'a, bool> {

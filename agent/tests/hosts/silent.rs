@@ -19,9 +19,11 @@ async fn a_silent_database_under_load_takes_no_host_out_of_the_balancer() {
         host.until("serving rows", Duration::from_secs(20), || host.site("/").status == 200);
         let applied = || host.status()["steps"]["web"]["applied"].clone();
         let before = applied();
-        database.signal(Signal::SIGSTOP);
         // More visitors of PHP's page than Apache has workers.
-        host.sh("setsid ab -q -r -s 60 -t 40 -n 1000000 -c 300 http://127.0.0.1/index.php > /dev/null 2>&1 < /dev/null &");
+        host.sh("setsid ab -q -r -s 60 -t 50 -n 1000000 -c 300 http://127.0.0.1/index.php > /dev/null 2>&1 < /dev/null &");
+        let visitors = "ss -Htn state established '( sport = :80 )' | wc -l";
+        host.until("a crowd", Duration::from_secs(20), || host.sh(visitors).trim().parse::<u32>().unwrap() >= 250);
+        database.signal(Signal::SIGSTOP);
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(40) {
             let asked = (host.page("/healthz"), host.site("/lamp-ready").status);
