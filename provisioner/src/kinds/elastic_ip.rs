@@ -8,6 +8,7 @@ use aws_sdk_ec2::{
 };
 use serde::Serialize;
 
+use super::InternetGateway;
 use crate::{
     aws::{self, Aws, Tags},
     engine::{Cx, Found, Output, Resource},
@@ -26,6 +27,8 @@ impl Resource for ElasticIp {
     const EC2_TAGGED: bool = true;
     const UNIQUE: bool = false;
     const USABLE_AT_ONCE: bool = true;
+    // AWS lets no gateway be detached while the VPC has public addresses.
+    const AFTER: &'static [&'static str] = &[InternetGateway::KIND];
 
     async fn list(aws: &Aws) -> aws::Result<Vec<Found<Self>>> {
         let seen = aws.addresses().await?;
