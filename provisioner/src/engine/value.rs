@@ -125,7 +125,7 @@ impl Serialize for Value {
     }
 }
 
-/// A field that matters when the object is made and cannot be read back: an edge, never a difference.
+/// A field that matters when the object is made and not later: an edge, never a difference.
 #[derive(Clone, Debug, Default)]
 pub struct AtCreation<T>(pub Option<T>);
 
