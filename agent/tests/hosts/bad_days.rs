@@ -2,19 +2,14 @@
 
 use std::time::Duration;
 
-use super::lab::{DATABASE, Host, Lab, baked};
+use super::lab::{self, DATABASE, Host, Lab, baked};
 use crate::database::{Database, USER};
 
 const SOON: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_store_away_at_boot_is_told_on_the_console_and_away_later_hurts_nobody() {
-    let database = Database::start().await;
-    database.seed().await;
-    tokio::task::spawn_blocking(move || {
-        let mut lab = Lab::new();
-        lab.database(&database, "db", DATABASE);
-        lab.put_usual();
+    lab::with_database(|lab, _database| {
         lab.region.link("aws", false).unwrap();
         let host = lab.host("web1", baked());
         host.install();
@@ -70,8 +65,7 @@ async fn the_store_away_at_boot_is_told_on_the_console_and_away_later_hurts_nobo
         host.until("ready", Duration::from_secs(60), || host.page("/healthz").status == 200);
         host.until("serving rows", SOON, || host.page("/").status == 200 && host.site("/").status == 200);
     })
-    .await
-    .unwrap();
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

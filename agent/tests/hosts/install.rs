@@ -2,27 +2,29 @@
 
 use std::time::Duration;
 
-use super::lab::{DATABASE, Host, Lab};
+use super::lab::{self, DATABASE, Host, Lab};
 use crate::database::{Database, PASSWORD};
+
+const STATUS: [&str; 2] = ["/usr/local/bin/lampd", "status"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plain_debian_becomes_a_web_server_of_the_stack_and_nothing_secret_leaks() {
-    let database = Database::start().await;
-    database.seed().await;
-    tokio::task::spawn_blocking(move || plain(&database)).await.unwrap();
+    lab::with_database(plain).await;
 }
 
-fn plain(database: &Database) {
-    let mut lab = Lab::new();
-    lab.database(database, "db", DATABASE);
-    lab.put_usual();
+fn plain(lab: Lab, _database: Database) {
     let host = lab.host("web1", rehearsal::Image::plain());
     host.install();
     // The page says from the first moment that this host is not ready, and why.
     host.until("answering", Duration::from_secs(30), || host.page("/healthz").status == 503);
+    host.until("telling a person", Duration::from_secs(30), || {
+        let told = host.instance.exec(&STATUS).unwrap();
+        !told.success() && told.stdout.contains("not in order yet")
+    });
     let took = host.until_ready();
     eprintln!("plain image: ready {} s after the installation began", took.as_secs());
 
+    tells_a_person(&host);
     serves_the_site(&host);
     serves_dbinfo_under_no_url(&host);
     has_the_labs_accounts_and_modes(&host);
@@ -40,6 +42,22 @@ fn plain(database: &Database) {
     assert_eq!(left, "");
     assert_eq!(host.site("/lamp-ready").status, 404);
     host.sh("systemctl is-active apache2");
+}
+
+/// A line for the host, one for the generation, and one for each step.
+fn tells_a_person(host: &Host) {
+    let told = host.instance.exec(&STATUS).unwrap();
+    assert!(told.success(), "{told:?}");
+    let mut lines = told.stdout.lines();
+    let first = lines.next().unwrap();
+    assert!(first.starts_with(&format!("{} (", host.id)) && first.ends_with("): in order"), "{first}");
+    assert!(lines.next().unwrap().starts_with("generation "), "{}", told.stdout);
+    let shown: Vec<Vec<&str>> = lines.map(|it| it.split_whitespace().take(2).collect()).collect();
+    let status = host.status();
+    let steps = status["steps"].as_object().unwrap();
+    let want: Vec<Vec<&str>> = steps.keys().map(|it| vec![it.as_str(), "ok"]).collect();
+    assert!(want.contains(&vec!["web", "ok"]), "{steps:?}");
+    assert_eq!(shown, want);
 }
 
 fn serves_the_site(host: &Host) {

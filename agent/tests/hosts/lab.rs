@@ -39,6 +39,19 @@ pub struct Answer {
     pub body: String,
 }
 
+/// Does something with a lab whose database has the lab's rows and whose parameters lead to it.
+pub async fn with_database(work: impl FnOnce(Lab, Database) + Send + 'static) {
+    let database = Database::start().await;
+    database.seed().await;
+    let work = move || {
+        let mut lab = Lab::new();
+        lab.database(&database, "db", DATABASE);
+        lab.put_usual();
+        work(lab, database);
+    };
+    tokio::task::spawn_blocking(work).await.unwrap();
+}
+
 impl Lab {
     /// A region with an emulator and no parameters.
     pub fn new() -> Lab {

@@ -2,7 +2,7 @@
 
 use std::{net::Ipv4Addr, time::Duration};
 
-use super::lab::{DATABASE, Lab, Load, STACK, baked};
+use super::lab::{self, DATABASE, Lab, Load, STACK, baked};
 use crate::database::{Database, USER};
 
 const SECOND: Ipv4Addr = Ipv4Addr::new(10, 1, 5, 11);
@@ -55,12 +55,7 @@ async fn a_new_endpoint_or_password_reaches_php_and_page_without_a_failed_reques
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_and_restarts_of_both_services_drop_no_connection() {
-    let database = Database::start().await;
-    database.seed().await;
-    tokio::task::spawn_blocking(move || {
-        let mut lab = Lab::new();
-        lab.database(&database, "db", DATABASE);
-        lab.put_usual();
+    lab::with_database(|lab, _database| {
         let host = lab.ready_host("web1");
         host.until("serving", SOON, || host.page("/").status == 200);
         let healthy = Load::start(host.site_port(), "/lamp-ready", |it| it.status == 200);
@@ -86,8 +81,7 @@ async fn an_upgrade_and_restarts_of_both_services_drop_no_connection() {
         assert!(page.end() > 50);
         assert!(healthy.end() > 50);
     })
-    .await
-    .unwrap();
+    .await;
 }
 
 #[test]
