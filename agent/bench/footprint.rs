@@ -28,15 +28,10 @@ const QUIET: Duration = Duration::from_secs(60);
 
 #[tokio::main]
 async fn main() {
-    let database = database::Database::start().await;
-    database.seed().await;
-    tokio::task::spawn_blocking(move || measure(&database)).await.unwrap();
+    lab::with_database(measure).await;
 }
 
-fn measure(database: &database::Database) {
-    let mut lab = Lab::new();
-    lab.database(database, "db", DATABASE);
-    lab.put_usual();
+fn measure(lab: Lab, _database: database::Database) {
     // As a stack of this size has it: found by name, which the page looks up again and again.
     lab.region.name(NAME, &[DATABASE]).unwrap();
     lab.put(&[("host/poll-seconds", "15"), ("db/endpoint", NAME)]);
