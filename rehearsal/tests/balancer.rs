@@ -132,6 +132,30 @@ fn requests_go_to_whoever_is_well_through_every_change() {
     assert!((0..300).any(|_| only_one() || pause()), "the one that is well gets all requests");
 }
 
+/// A host that boots refuses connections, and each one would be lost.
+#[test]
+fn a_target_that_does_not_answer_yet_gets_no_request() {
+    let region = Region::start().unwrap();
+    let one = host(&region, "one");
+    let boots = Ipv4Addr::new(10, 1, 4, 9);
+    region.namespace("boots", boots).unwrap();
+    let balancer = region.balancer(spec(&[&one])).unwrap();
+    wait_for(&balancer, &[("one", TargetState::Healthy)]);
+    let caller = host(&region, "caller");
+    thread::scope(|scope| {
+        // As many at once as keep the node busy, for then there is always one who asks in the wrong moment.
+        let load =
+            scope.spawn(|| caller.sh(&format!("ab -q -l -t 20 -n 1000000 -c 100 http://{NODE}/")).unwrap());
+        let mut want = spec(&[&one]);
+        for number in 0..200 {
+            want.groups[0].targets.insert(format!("boots{number}"), boots);
+            balancer.change(want.clone()).unwrap();
+        }
+        let report = load.join().unwrap();
+        assert!(report.contains("Failed requests:        0") && !report.contains("Non-2xx"), "{report}");
+    });
+}
+
 #[test]
 fn a_start_of_which_half_failed_can_be_repeated() {
     let region = Region::start().unwrap();

@@ -161,12 +161,13 @@ impl Node {
         // One that was on its way out may come back.
         let _ = self.say(&[format!("set server {server} state maint"), format!("del server {server}")]);
         let said = self.say(&[
-            format!("add server {server} {}", server_line(group, address)),
-            format!("set server {server} health down"),
+            // Whoever leaves maintenance counts as up until the first check says otherwise, and HAProxy serves between two
+            // orders: so it gets no share of the requests before it counts as down.
+            format!("add server {server} {} weight 0", server_line(group, address)),
             format!("enable health {server}"),
             format!("enable server {server}"),
-            // Whoever leaves maintenance counts as up until the first check says otherwise.
             format!("set server {server} health down"),
+            format!("set server {server} weight 1"),
         ])?;
         if !said.contains("New server registered") {
             bail!("{} does not take target {server}: {}", self.machine.name(), said.trim());
