@@ -11,6 +11,7 @@
 
 mod hosts {
     mod lab;
+    mod tap;
 
     mod bad_days;
     mod broken_by_hand;

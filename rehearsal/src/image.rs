@@ -81,6 +81,9 @@ const MASKED: [&str; 12] = [
 ];
 
 impl Image {
+    /// The release of Debian that every image begins with.
+    pub const SUITE: &str = "bookworm";
+
     /// Debian 12 with systemd, as a cloud has it: nothing of a web server.
     pub fn plain() -> Image {
         Image(Kind::Plain)
@@ -229,7 +232,7 @@ fn install(state: &State, dir: &Path) -> anyhow::Result<()> {
     argv.extend([
         "--dpkgopt=path-exclude=/usr/share/doc/*",
         "--dpkgopt=force-unsafe-io",
-        "bookworm",
+        Image::SUITE,
         &target,
     ]);
     argv.extend(sources.iter().map(String::as_str));

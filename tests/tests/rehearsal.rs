@@ -12,6 +12,8 @@ mod operator;
 #[path = "rehearsal/traces.rs"]
 mod traces;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use operator::{Operator, get, headers};
 use serde_json::json;
 
@@ -34,7 +36,7 @@ fn the_whole_lab_comes_true_serves_survives_and_goes_without_a_trace() {
     let private = &urls["private hosts"];
 
     // The page comes from both hosts in turn. There is no table yet, which it says.
-    let hosts: std::collections::BTreeSet<String> = (0..8).map(|_| it.host_of(private)).collect();
+    let hosts: BTreeSet<String> = (0..8).map(|_| it.host_of(private)).collect();
     assert_eq!(hosts.len(), 2, "{hosts:?}");
     let (code, body) = get(&format!("{private}index.php"));
     assert!(code == 503 && body.contains("The table is missing"), "{code} {body}");
@@ -101,6 +103,7 @@ fn the_whole_lab_comes_true_serves_survives_and_goes_without_a_trace() {
     assert_eq!(get(&urls["scaling group"]).0, 200);
 
     grows_under_the_labs_load_and_shrinks(&it);
+    survives_without_a_zone(&it, &urls);
 
     let region = it.region();
     assert!(traces::of(&region, it.state()).len() > 3, "this test cannot see a region");
@@ -134,6 +137,26 @@ fn grows_under_the_labs_load_and_shrinks(it: &Operator) {
         let says = |it: &&&str| it.contains(alarm) && it.contains("triggered policy lab-policy-01");
         assert!(causes.iter().filter(says).any(|it| it.contains(change)), "{alarm} {change}: {causes:#?}");
     }
+}
+
+/// The zone of the database's primary loses its power, and half of everything with it: hosts, a node of each balancer,
+/// a NAT gateway, a mount target.
+fn survives_without_a_zone(it: &Operator, urls: &BTreeMap<String, String>) {
+    let wanted = json!({ "DBInstanceIdentifier": "lab-vpc-rds" });
+    let database = it.account().call("rds", "describe_db_instances", wanted);
+    let zone = database["DBInstances"][0]["AvailabilityZone"].as_str().unwrap();
+    let (dark, primary) = (it.instances(), it.primary("lab-vpc-rds"));
+    let serves = |label: &str| (0..6).all(|_| shows_rows(&urls[label]));
+    let all = ["public hosts", "private hosts", "scaling group"];
+    it.lamp(&format!("rehearsal break zone {zone}")).ok();
+    it.until("half of the hosts are gone", || it.instances().len() < dark.len());
+    it.until("the standby is the primary", || it.primary("lab-vpc-rds") != primary);
+    it.until("the other zone serves alone", || all.iter().all(|label| serves(label)));
+    let members = || it.instances().values().filter(|name| *name == "asg-ec2").count();
+    it.until("the group has its members in the other zone", || members() == 2);
+    it.lamp(&format!("rehearsal mend zone {zone}")).ok();
+    it.until("all is well again", || it.lamp("status").code == Some(0));
+    it.lamp("plan").ok();
 }
 
 /// Both by the agent's page and by PHP.

@@ -14,19 +14,23 @@ use crate::{
     units::{AGENT, SERVICE, SOCKET},
 };
 
+const LIMIT: Duration = Duration::from_secs(60);
+
 /// Installs, converges what needs no parameters, and seals.
 ///
 /// # Errors
-/// When a step does not hold: a half-made image is none.
+/// When a step does not hold: a half-made image is none, and the machine serves its stack on, if it has one.
 pub async fn bake(host: &Host, seal: bool) -> anyhow::Result<()> {
     install::root()?;
     let os = os::detect(host)?;
     // A running agent would write back what sealing removes.
     let stop = ["systemctl", "stop", AGENT, SERVICE, SOCKET];
-    host.try_run(&stop, Duration::from_secs(60)).await?;
+    host.try_run(&stop, LIMIT).await?;
     install::place(host)?;
     install::enable(host).await?;
-    let settings = Settings::load(host).unwrap_or_else(|_| Settings::new("none", "none"));
+    let known = Settings::load(host).ok();
+    let is_a_host = known.is_some();
+    let settings = known.unwrap_or_else(|| Settings::new("none", "none"));
     let (memory, log) = (Memory::default(), Log::default());
     let pass = Pass { host, os, settings: &settings, config: None, zone: None, memory: &memory, log: &log };
     converge(&pass).await;
@@ -38,6 +42,9 @@ pub async fn bake(host: &Host, seal: bool) -> anyhow::Result<()> {
         .map(|(name, it)| format!("{name}: {}", it.words.as_deref().unwrap_or_default()))
         .collect();
     if !failed.is_empty() {
+        if is_a_host {
+            host.try_run(&["systemctl", "start", "--no-block", SOCKET, AGENT], LIMIT).await?;
+        }
         bail!("the image is not complete: {}", failed.join("; "));
     }
     if seal {
@@ -51,7 +58,6 @@ pub async fn bake(host: &Host, seal: bool) -> anyhow::Result<()> {
 
 /// Takes away what must differ between two hosts of one image, and what is secret.
 async fn sealed(host: &Host) -> anyhow::Result<()> {
-    let limit = Duration::from_secs(60);
     for path in [dbinfo::FILE, settings::PATH, ready::FILE, "/var/lib/dbus/machine-id", "/root/.bash_history"]
     {
         host.remove(path)?;
@@ -61,7 +67,7 @@ async fn sealed(host: &Host) -> anyhow::Result<()> {
     let cloud_init = host.exists("/usr/bin/cloud-init");
     if cloud_init {
         // The next boot is a first boot again.
-        host.run(&["cloud-init", "clean", "--logs", "--seed"], limit).await?;
+        host.run(&["cloud-init", "clean", "--logs", "--seed"], LIMIT).await?;
     }
     // Whoever makes new host keys at boot: without one of these, removing them would lock everybody out.
     let maker = ["/usr/lib/systemd/system/sshd-keygen@.service", "/lib/systemd/system/sshd-keygen.service"];
@@ -80,11 +86,11 @@ async fn sealed(host: &Host) -> anyhow::Result<()> {
 
 async fn logs(host: &Host) -> anyhow::Result<()> {
     host.try_run(&["journalctl", "--rotate"], Duration::from_secs(20)).await?;
-    host.try_run(&["journalctl", "--vacuum-time=1s"], Duration::from_secs(60)).await?;
+    host.try_run(&["journalctl", "--vacuum-time=1s"], LIMIT).await?;
     for name in host.list("/var/log/journal")? {
         host.remove_all(&format!("/var/log/journal/{name}"))?;
     }
     // Emptied rather than removed: who writes there may hold it open.
     let find = ["find", "/var/log", "-type", "f", "-exec", "truncate", "-s", "0", "{}", "+"];
-    host.run(&find, Duration::from_secs(60)).await.map(drop)
+    host.run(&find, LIMIT).await.map(drop)
 }

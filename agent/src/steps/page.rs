@@ -26,10 +26,8 @@ impl Step for Page {
     }
 
     async fn apply(&self, host: &Host) -> anyhow::Result<()> {
-        if units::differ(host)?.is_some() {
-            units::write(host)?;
-            units::enable(host).await?;
-        }
+        units::write(host)?;
+        units::enable(host).await?;
         host.run(&["systemctl", "start", SOCKET, SERVICE], Duration::from_secs(20)).await.map(drop)
     }
 }

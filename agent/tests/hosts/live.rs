@@ -1,8 +1,12 @@
 //! Parameters that change while the site is used, the shared files, and upgrades.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddrV4},
+    time::Duration,
+};
 
 use super::lab::{self, DATABASE, Lab, Load, STACK, baked};
+use super::tap::Tap;
 use crate::database::{Database, USER};
 
 const SECOND: Ipv4Addr = Ipv4Addr::new(10, 1, 5, 11);
@@ -51,6 +55,29 @@ async fn a_new_endpoint_or_password_reaches_php_and_page_without_a_failed_reques
     })
     .await
     .unwrap();
+}
+
+#[test]
+fn while_nothing_moves_a_host_asks_for_the_generation_alone() {
+    let lab = Lab::new();
+    lab.put_usual();
+    let tap = Tap::start(lab.moto.port);
+    let door = SocketAddrV4::new(Ipv4Addr::new(10, 1, 0, 21), 4566);
+    let place = lab.region.namespace("tap", *door.ip()).unwrap();
+    let _forward = lab.region.expose(place, door, tap.port).unwrap();
+    let host = lab.host("web1", baked());
+    host.sh(&format!("/root/lampd install --region ap-northeast-2 --stack {STACK} --endpoint http://{door}"));
+    host.until_ready();
+    let asked = |name: &str| tap.count(&format!("/lamp/{STACK}/{name}\""));
+    let after = |more: usize| {
+        let before = asked("generation");
+        host.until("asking", Duration::from_secs(60), || asked("generation") >= before + more);
+        asked("db/password")
+    };
+    assert_eq!(after(10), 1, "one start, one reading");
+    lab.put(&[("db/password", "another")]);
+    host.until("told", SOON, || asked("db/password") == 2);
+    assert_eq!(after(10), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -158,4 +185,12 @@ fn a_baked_image_is_sealed_and_its_hosts_are_healthy_within_a_second_of_the_agen
     let took: Vec<u32> = (0..3).map(|_| host.sh(&script).trim().parse().unwrap()).collect();
     eprintln!("baked image: healthy {took:?} ms after the agent's start (a build without optimisation)");
     assert!(took.iter().any(|it| *it <= 1000), "{took:?}");
+
+    // A host of which no image can be made serves on.
+    lab.region.packages(false).unwrap();
+    host.sh("dpkg --purge mariadb-client mariadb-client-10.5 default-mysql-client > /dev/null 2>&1 || true; ! command -v mariadb-show || dpkg --remove --force-depends $(dpkg -S $(readlink -f $(command -v mariadb-show)) | cut -d: -f1)");
+    let baked = host.instance.exec(&["/root/lampd", "bake"]).unwrap();
+    assert!(!baked.success() && baked.stderr.contains("the image is not complete: packages: "), "{baked:?}");
+    host.until("serving on", SOON, || host.sh("systemctl is-active lampd || true").trim() == "active");
+    assert_eq!(host.page("/healthz").status, 503, "its packages are not complete");
 }

@@ -38,12 +38,30 @@ fn a_locked_package_database_and_a_mirror_that_is_down_delay_and_do_not_defeat()
     assert!(host.instance.console().unwrap().contains("packages: "));
     lab.region.packages(true).unwrap();
     // In the middle of the installation the power goes.
-    host.until("unpacking", Duration::from_secs(120), || {
-        host.instance.exec(&["sh", "-c", "grep -q half-installed /var/lib/dpkg/status || ls /var/lib/dpkg/updates/0* || dpkg-query -W -f '${db:Status-Status}\n' | grep -qx unpacked"]).unwrap().success()
-    });
+    until_unpacking(&host);
     host.instance.kill().unwrap();
     host.instance.start().unwrap();
     host.instance.wait_until_running().ok();
+    host.until_ready();
+    assert_eq!(host.sh("dpkg --audit"), "");
+}
+
+fn until_unpacking(host: &Host) {
+    host.until("unpacking", Duration::from_secs(120), || {
+        host.instance.exec(&["sh", "-c", "grep -q half-installed /var/lib/dpkg/status || ls /var/lib/dpkg/updates/0* || dpkg-query -W -f '${db:Status-Status}\n' | grep -qx unpacked"]).unwrap().success()
+    });
+}
+
+#[test]
+fn killed_while_unpacking_it_goes_on_in_the_same_boot() {
+    let lab = Lab::new();
+    lab.put_usual();
+    let host = lab.host("web1", rehearsal::Image::plain());
+    host.install();
+    until_unpacking(&host);
+    // With all that it runs: the agent's own death alone would leave dpkg to systemd, which asks it politely first.
+    host.sh("systemctl kill -s KILL lampd");
+    assert_eq!(host.sh("pgrep -x dpkg || true"), "");
     host.until_ready();
     assert_eq!(host.sh("dpkg --audit"), "");
 }

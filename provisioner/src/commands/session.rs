@@ -82,7 +82,10 @@ impl Session {
         };
         let account = aws.account().await.context("asking who we are")?;
         let surroundings = match paths {
-            Paths::Checked => Surroundings::read(&config, &account, aws.endpoint.as_deref())?,
+            Paths::Checked => {
+                let image = cloud.image(&config);
+                Surroundings::read(&config, &account, aws.endpoint.as_deref(), &image)?
+            }
             Paths::Ignored => Surroundings { account, ..Surroundings::imagined(&config) },
         };
         let stack = stack(&config, &surroundings)?;

@@ -118,6 +118,14 @@ impl Cloud {
         matches!(self, Cloud::Rehearsal(..))
     }
 
+    /// What plain hosts start from, as AWS's public parameters call it.
+    pub(super) fn image(&self, config: &Config) -> String {
+        match self {
+            Cloud::Aws => config.hosts.image.clone(),
+            Cloud::Rehearsal(..) => format!("/aws/service/debian/release/{}/", rehearsal::Image::SUITE),
+        }
+    }
+
     /// The addresses as they work on this machine.
     ///
     /// # Errors

@@ -2,6 +2,8 @@
 
 mod surroundings;
 
+mod program;
+
 mod network;
 
 mod firewall;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
+use super::program;
 use crate::{config::Config, engine::Ref, keys, kinds::Artefact};
 
 /// Read once, before the stack is laid out, so that laying it out is a pure function.
@@ -24,13 +25,18 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
-    /// Reads what `config` names.
+    /// Reads what `config` names. `image` is what the hosts start from.
     ///
     /// # Errors
-    /// A file that is named and cannot be read, or an agent that is nowhere.
-    pub fn read(c: &Config, account: &str, endpoint: Option<&str>) -> anyhow::Result<Surroundings> {
+    /// A file that is named and cannot be read, or an agent that is nowhere or that no host could start.
+    pub fn read(
+        c: &Config,
+        account: &str,
+        endpoint: Option<&str>,
+        image: &str,
+    ) -> anyhow::Result<Surroundings> {
         let agent = match c.parts.has_hosts() {
-            true => Some(agent(c.agent.binary.clone())?),
+            true => Some(agent(c.agent.binary.clone(), image)?),
             false => None,
         };
         Ok(Surroundings {
@@ -74,14 +80,16 @@ fn bundle() -> anyhow::Result<Option<String>> {
 }
 
 /// The given program, otherwise the one beside this program.
-fn agent(given: Option<PathBuf>) -> anyhow::Result<Artefact> {
+fn agent(given: Option<PathBuf>, image: &str) -> anyhow::Result<Artefact> {
     let path = match given {
         Some(path) => path,
         None => std::env::current_exe().context("finding the program lamp")?.with_file_name("lampd"),
     };
-    Artefact::read(Ref::id(None), path.clone()).with_context(|| {
+    let agent = Artefact::read(Ref::id(None), path.clone()).with_context(|| {
         format!("reading the agent {}; build lampd beside lamp, or name it in agent.binary", path.display())
-    })
+    })?;
+    program::starts_on(&path, image).with_context(|| format!("the agent {}", path.display()))?;
+    Ok(agent)
 }
 
 #[cfg(test)]

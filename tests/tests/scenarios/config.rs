@@ -1,5 +1,7 @@
 //! A wrong configuration is told with file, line, rule and remedy, all of it at once, before any call.
 
+use std::fs;
+
 use scenarios::Lab;
 
 #[test]
@@ -35,13 +37,13 @@ fn init_writes_the_lab_and_a_schema_and_overwrites_nothing() {
     let empty: serde_json::Value =
         serde_json::from_str(&lab.lamp("--on aws plan --json").expect(2).stdout).unwrap();
     lab.lamp("init").expect(1).says(&["lamp.toml is there already"]);
-    std::fs::remove_file(lab.path("lamp.toml")).unwrap();
+    fs::remove_file(lab.path("lamp.toml")).unwrap();
     lab.lamp("init").ok();
-    let written = std::fs::read_to_string(lab.path("lamp.toml")).unwrap();
+    let written = fs::read_to_string(lab.path("lamp.toml")).unwrap();
     assert!(written.contains('#') && written.contains("10.1.0.0/16"), "{written}");
     // A fresh file is the lab as well; only the agent's place differs in these tests.
-    std::fs::copy(scenarios::lamp::binary(), lab.path("lampd")).unwrap();
-    std::fs::write(lab.path("lamp.toml"), written.replace("[agent]", "[agent]\nbinary = \"lampd\"")).unwrap();
+    fs::copy(scenarios::lamp::binary(), lab.path("lampd")).unwrap();
+    fs::write(lab.path("lamp.toml"), written.replace("[agent]", "[agent]\nbinary = \"lampd\"")).unwrap();
     let full: serde_json::Value =
         serde_json::from_str(&lab.lamp("--on aws plan --json").expect(2).stdout).unwrap();
     let nodes = |it: &serde_json::Value| {
@@ -62,4 +64,34 @@ fn graph_needs_no_account() {
         assert!(run.stdout.contains(start) && run.stdout.contains("lab-vpc-rds"), "{run}");
         assert!(run.calls.is_empty());
     }
+}
+
+#[test]
+fn an_agent_that_no_host_could_start_is_refused() {
+    let lab = Lab::new("");
+    let built = fs::read(scenarios::lamp::binary().with_file_name("lampd")).unwrap();
+    // As built on a newer system, and for another processor (AArch64 is 183 in ELF's `e_machine`).
+    let newest = (0..=34).rev().map(|it| format!("GLIBC_2.{it}\0")).find(|it| find(&built, it).is_some());
+    let newest = newest.unwrap();
+    let (mut newer, mut other) = (built.clone(), built.clone());
+    let at = find(&built, &newest).unwrap();
+    newer[at..][..newest.len()].copy_from_slice(&newest.replace("2.", "9.").into_bytes());
+    other[18..20].copy_from_slice(&183_u16.to_le_bytes());
+    for (program, words) in [
+        (newer, &["needs glibc 9.", "Amazon Linux 2023 has 2.34", "scripts/build-lampd"][..]),
+        (other, &["built for arm64", "hosts.image is for x86_64"]),
+    ] {
+        fs::write(lab.path("lampd"), program).unwrap();
+        lab.configure("[agent]\nbinary = \"lampd\"\n");
+        for command in ["plan", "up --yes"] {
+            let run = lab.lamp(&format!("--on aws {command}")).expect(1).says(words);
+            assert!(run.changes().is_empty(), "{run}");
+        }
+    }
+    fs::write(lab.path("lampd"), built).unwrap();
+    lab.lamp("--on aws plan").expect(2);
+}
+
+fn find(bytes: &[u8], text: &str) -> Option<usize> {
+    bytes.windows(text.len()).position(|it| it == text.as_bytes())
 }
