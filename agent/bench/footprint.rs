@@ -1,4 +1,4 @@
-//! Memory and idle use of both services on a host of the rehearsal, as one line of JSON. `scripts/bench-page` runs it
+//! Memory, idle use and first start of both services on a host of the rehearsal, as one line of JSON. `scripts/bench-page` runs it
 //! with the program that is shipped, which `LAMPD` names.
 
 #![allow(
@@ -51,9 +51,17 @@ fn measure(lab: Lab, _database: database::Database) {
         memory(&pids)
     ));
     let peak_mib = most.trim().parse::<f64>().unwrap() / 1024.0;
+    let mut first_start: Vec<u32> = (0..5).map(|_| host.first_start()).collect();
+    first_start.sort_unstable();
     println!(
         "{}",
-        serde_json::json!({ "idle_mib": idle_mib, "peak_mib": peak_mib, "idle_percent": idle_percent, "clients": CLIENTS })
+        serde_json::json!({
+            "idle_mib": idle_mib,
+            "peak_mib": peak_mib,
+            "idle_percent": idle_percent,
+            "clients": CLIENTS,
+            "first_start_ms": first_start[2],
+        })
     );
 }
 

@@ -93,7 +93,7 @@ pub async fn more_packages(pass: &Pass<'_>) -> bool {
 pub async fn web(pass: &Pass<'_>) -> bool {
     let Pass { host, os, settings, log, .. } = *pass;
     let (accounts, php, apache) =
-        (steps::accounts::Accounts { os }, steps::php::Php { os }, steps::apache::Apache { os });
+        (steps::accounts::Accounts::new(os), steps::php::Php { os }, steps::apache::Apache { os });
     let (accounts, php, apache) =
         tokio::join!(run(host, log, &accounts), run(host, log, &php), run(host, log, &apache));
     let index = if settings.index_php {

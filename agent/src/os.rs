@@ -180,7 +180,11 @@ impl Os {
             }),
             PhpPlace::Versioned { root } => {
                 let mut versions = host.list(root)?;
-                versions.retain(|it| host.exists(&format!("{root}/{it}/fpm/pool.d")));
+                // A version that was removed leaves its configuration.
+                versions.retain(|it| {
+                    host.exists(&format!("{root}/{it}/fpm/pool.d"))
+                        && host.exists(&format!("/usr/sbin/php-fpm{it}"))
+                });
                 versions.sort_by_key(|it| number(it));
                 let version = versions.last().context("php-fpm is not installed yet")?;
                 let ini = ["fpm", "cli", "apache2"].map(|sapi| format!("{root}/{version}/{sapi}/conf.d"));
@@ -223,8 +227,11 @@ mod tests {
     #[test]
     fn the_newest_php_is_taken_by_number() {
         let (host, _) = scripted();
-        for version in ["8.4", "8.10", "7.4"] {
+        for version in ["8.4", "8.10", "7.4", "8.11"] {
             host.mkdir(&format!("/etc/php/{version}/fpm/pool.d"), 0o755).unwrap();
+            if version != "8.11" {
+                host.write(&format!("/usr/sbin/php-fpm{version}"), b"", 0o755, None).unwrap();
+            }
         }
         assert_eq!(DEBIAN.php(&host).unwrap().unit, "php8.10-fpm.service");
     }

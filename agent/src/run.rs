@@ -26,7 +26,10 @@ use crate::{
     report,
     settings::Settings,
     source::{Known, Source},
-    steps::{packages::Packages, ready},
+    steps::{
+        packages::{More, Packages},
+        ready,
+    },
 };
 
 /// What somebody breaks is mended within a minute: a pass begins this long after the last one ended.
@@ -103,7 +106,9 @@ pub async fn run(host: Host) -> anyhow::Result<()> {
         tokio::select! {
             () = agent.turn() => (),
             // The settings are read again, and everything begins anew with what is on the host.
-            _ = hangup.recv() => tracing::info!("reading the settings again"),
+            () = async { hangup.recv().await; agent.packages_rest().await } => {
+                tracing::info!("reading the settings again");
+            }
             _ = term.recv() => break,
             _ = int.recv() => break,
         }
@@ -340,10 +345,15 @@ impl Agent {
             }
             wait = (wait * 2).min(Duration::from_secs(60));
         }
-        // Beginning anew ends the programs that we run: a package manager shall finish first.
-        let busy = |it: &Reports| it.get(Packages::NAME).is_some_and(|it| it.state == State::Working);
-        drop(self.log.follow().wait_for(|it| !busy(it)).await);
+        self.packages_rest().await;
         tracing::info!("the instance metadata are there now: beginning anew");
+    }
+
+    /// Waits until no package manager is at work: beginning anew ends the programs that we run.
+    async fn packages_rest(&self) {
+        let works = |it: &Reports, name| it.get(name).is_some_and(|it| it.state == State::Working);
+        let rest = |it: &Reports| !works(it, Packages::NAME) && !works(it, More::NAME);
+        drop(self.log.follow().wait_for(rest).await);
     }
 }
 

@@ -127,6 +127,7 @@ async fn a_plain_amazon_linux_becomes_a_web_server_in_one_pass_and_the_next_does
     assert!(converge(&pass).await);
     assert_eq!(script.log(), Vec::<String>::new());
     survives_dnf(&host, &script, &pass).await;
+    goes_on_where_dnf_was_killed(&host, &script, &pass).await;
 
     // The agent is killed within an installation: rpm has noted all packages, and their scripts never ran.
     host.write("/var/lib/lamp/unsynced-packages", b"", 0o644, None).unwrap();
@@ -137,6 +138,34 @@ async fn a_plain_amazon_linux_becomes_a_web_server_in_one_pass_and_the_next_does
     assert!(lines.iter().any(|it| it == again), "{lines:#?}");
     assert!(converge(&pass).await);
     assert_eq!(script.log(), Vec::<String>::new());
+}
+
+/// rpm had noted Apache and nothing of PHP, so its service is not there yet.
+async fn goes_on_where_dnf_was_killed(host: &Host, script: &Script, pass: &Pass<'_>) {
+    let all = host.read(RPMDB).unwrap().unwrap();
+    host.write(RPMDB, b"httpd", 0o644, None).unwrap();
+    host.write("/var/lib/lamp/unsynced-packages", b"", 0o644, None).unwrap();
+    script.on(move |host, line| match line.split(' ').collect::<Vec<_>>()[..] {
+        ["rpm", "-q", "--qf", _, _, _, ref names @ ..] => query(host, names),
+        ["dnf", .., "install", _, _, _, _, _, _] => {
+            host.write(RPMDB, all.as_bytes(), 0o644, None).unwrap();
+            Output::default()
+        }
+        ["systemctl", "try-reload-or-restart", "php-fpm.service"]
+            if !host.read(RPMDB).unwrap().unwrap().contains("php") =>
+        {
+            Output { code: 5, stderr: "Unit php-fpm.service not found.".into(), ..Output::default() }
+        }
+        _ => Output::default(),
+    });
+    assert!(packages(pass).await, "{:#?}", pass.log.follow().borrow());
+    assert!(!host.exists("/var/lib/lamp/unsynced-packages"));
+    let lines = script.log();
+    assert!(lines.iter().any(|it| it.ends_with("reinstall httpd")), "{lines:#?}");
+    script.on(|host, line| match line.split(' ').collect::<Vec<_>>()[..] {
+        ["rpm", "-q", "--qf", _, _, _, ref names @ ..] => query(host, names),
+        _ => Output::default(),
+    });
 }
 
 /// A failure of dnf is over when it is told, and what dnf cannot install anew stops nothing.

@@ -79,7 +79,7 @@ pub(super) static DEBIAN: Os = Os {
                 "-q",
                 "-y",
                 "-o",
-                "DPkg::Lock::Timeout=300",
+                "DPkg::Lock::Timeout=120",
                 "-o",
                 "Dpkg::Options::=--force-confold",
                 "--fix-broken",
@@ -88,7 +88,7 @@ pub(super) static DEBIAN: Os = Os {
             ],
         }),
         lists: Some("/var/lib/apt/lists"),
-        refresh: &["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=2", "update"],
+        refresh: &["apt-get", "-q", "-o", "DPkg::Lock::Timeout=120", "-o", "Acquire::Retries=2", "update"],
         install: &[
             // Packages start nothing: each would start, reload and restart with the distribution's settings what runs
             // with ours a moment later.
@@ -100,7 +100,7 @@ pub(super) static DEBIAN: Os = Os {
             "--no-install-recommends",
             // Another process may hold the lock: an unattended upgrade at first boot does.
             "-o",
-            "DPkg::Lock::Timeout=300",
+            "DPkg::Lock::Timeout=120",
             "-o",
             "Acquire::Retries=2",
             "-o",

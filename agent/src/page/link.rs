@@ -146,6 +146,10 @@ impl Link {
         self.worry.notify_one();
     }
 
+    fn address(&self) -> Option<IpAddr> {
+        self.state.borrow().pool.as_ref().map(|it| it.address)
+    }
+
     fn open(&self, pool: Arc<Pool>) {
         self.state.send_modify(|it| {
             if it.trouble.is_some() {
@@ -191,8 +195,14 @@ impl Link {
                 continue;
             };
             last = last.filter(|_| self.state().trouble.is_some());
+            let before = self.address();
             let place = self.look(database, &mut names, last).await;
             self.looked.send_replace(Instant::now());
+            if self.address() != before {
+                // What still hangs at the old address must not keep us from the new one.
+                attempts.abort_all();
+                (attempts, tried) = (JoinSet::new(), None);
+            }
             // One attempt at a time of day, not one after the other: a server that refuses at once would be asked a
             // thousand times a second.
             let due = tried.is_none_or(|it| it.elapsed() >= self.pace());
@@ -206,6 +216,8 @@ impl Link {
                 });
             }
             let wait = match tried {
+                // Queries that wait for a lock may hold all attempts, and each is a thread of the server's.
+                Some(_) if attempts.len() == ATTEMPTS => EAGER,
                 Some(it) if self.state().trouble.is_some() => self.pace().saturating_sub(it.elapsed()),
                 _ if self.is_worried() => EAGER,
                 _ if is_idle => IDLE,

@@ -7,7 +7,8 @@ use std::{
         unix::fs::{MetadataExt, PermissionsExt},
     },
     path::Path,
-    time::Duration,
+    sync::OnceLock,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::Context;
@@ -27,10 +28,19 @@ const FOLDER: u32 = 0o2775;
 const FILE: u32 = 0o664;
 
 pub struct Accounts {
-    pub os: &'static Os,
+    os: &'static Os,
+    /// When its mending began: what the site itself has made since then is a matter of the next pass.
+    mended: OnceLock<SystemTime>,
 }
 
+/// Linux dates changes by a clock that lags a little.
+const LAG: Duration = Duration::from_secs(1);
+
 impl Accounts {
+    pub fn new(os: &'static Os) -> Accounts {
+        Accounts { os, mended: OnceLock::new() }
+    }
+
     fn login_user(&self, host: &Host) -> Option<&'static str> {
         self.os.login_users.iter().copied().find(|it| host.user(it).is_some())
     }
@@ -40,21 +50,25 @@ impl Accounts {
         let (gid, _) = host.group(os.web_user).with_context(|| {
             format!("group {} does not exist yet: the web server is not installed", os.web_user)
         })?;
-        let user = Accounts { os }.login_user(host).and_then(|it| host.user(it)).unwrap_or(ROOT);
+        let user = Accounts::new(os).login_user(host).and_then(|it| host.user(it)).unwrap_or(ROOT);
         Ok(Owner { uid: user.uid, gid })
     }
 
-    /// The number of files that are not as they should be; mends them if asked.
-    async fn tree(&self, host: &Host, mend: bool) -> anyhow::Result<usize> {
+    /// Whether all is as it should be; mends what is not if asked.
+    async fn tree(&self, host: &Host, mend: bool) -> anyhow::Result<bool> {
         let owner = Self::owner(self.os, host)?;
+        let until = self.mended.get().map_or(i64::MAX, |it| {
+            let since = it.duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(LAG);
+            i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+        });
         let host = host.clone();
         let walk = move || {
             let tree = host.at(TREE);
-            let mut wrong = 0;
+            let mut walk = Walk { host: &host, owner, mend, until, fine: true };
             if tree.exists() {
-                walk(&host, &fs::File::open("/")?, &tree, owner, mend, &mut wrong)?;
+                walk.down(&fs::File::open("/")?, &tree)?;
             }
-            anyhow::Ok(wrong)
+            anyhow::Ok(walk.fine)
         };
         tokio::task::spawn_blocking(walk).await.context("walking /var/www")?
     }
@@ -72,8 +86,8 @@ impl Step for Accounts {
         if !host.exists("/var/www/html") {
             return Ok(Some("/var/www/html is missing".to_owned()));
         }
-        let wrong = self.tree(host, false).await?;
-        Ok((wrong > 0).then(|| format!("{wrong} below {TREE} have another owner or mode")))
+        let fine = self.tree(host, false).await?;
+        Ok((!fine).then(|| format!("files below {TREE} have another owner or mode")))
     }
 
     async fn apply(&self, host: &Host) -> anyhow::Result<()> {
@@ -83,69 +97,77 @@ impl Step for Accounts {
         if !host.exists("/var/www/html") {
             host.mkdir("/var/www/html", FOLDER)?;
         }
-        self.tree(host, true).await.map(drop)
+        let began = SystemTime::now();
+        self.tree(host, true).await?;
+        let _ = self.mended.set(began);
+        Ok(())
     }
 }
 
 /// Goes down the tree from descriptor to descriptor: whoever may write here could exchange any folder of a path for a
 /// link to elsewhere, between the look and the change. What is mounted below (the shared files) is not even touched,
 /// since its server may be dead. Not among [`Host`]'s own effects, which go by path.
-fn walk(
-    host: &Host,
-    folder: &fs::File,
-    path: &Path,
+struct Walk<'a> {
+    host: &'a Host,
     owner: Owner,
     mend: bool,
-    wrong: &mut usize,
-) -> anyhow::Result<()> {
-    // The tree itself is found by its path, whose folders are root's alone.
-    let at_top = path == host.at(TREE);
-    let (name, within) = match path.file_name() {
-        Some(name) if !at_top => {
-            (Path::new(name), ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_XDEV)
-        }
-        _ => (path, ResolveFlag::empty()),
-    };
-    let how = OpenHow::new()
-        .flags(OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)
-        .resolve(within | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-    let file = match openat2(folder.as_fd(), name, how) {
-        Ok(file) => fs::File::from(file),
-        Err(err @ (nix::Error::ENOSYS | nix::Error::EPERM)) if at_top => {
-            return Err(err).with_context(|| format!("opening {TREE}"));
-        }
-        // A link, a socket, another file system, or gone meanwhile.
-        Err(_) => return Ok(()),
-    };
-    let meta = file.metadata()?;
-    let mode = match meta.file_type() {
-        it if it.is_dir() => FOLDER,
-        // A second name of a file may lie anywhere, so its mode is not ours to change.
-        it if it.is_file() && meta.nlink() == 1 => FILE,
-        _ => return Ok(()),
-    };
-    let owned = !host.is_real() || (meta.uid(), meta.gid()) == (owner.uid, owner.gid);
-    if !owned || meta.mode() & 0o7777 != mode {
-        *wrong += 1;
-        if mend {
-            if host.is_real() {
-                std::os::unix::fs::fchown(&file, Some(owner.uid), Some(owner.gid))?;
+    /// Whatever changed later, in seconds since 1970, is not looked at.
+    until: i64,
+    fine: bool,
+}
+
+impl Walk<'_> {
+    fn down(&mut self, folder: &fs::File, path: &Path) -> anyhow::Result<()> {
+        let host = self.host;
+        // The tree itself is found by its path, whose folders are root's alone.
+        let at_top = path == host.at(TREE);
+        let (name, within) = match path.file_name() {
+            Some(name) if !at_top => {
+                (Path::new(name), ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_XDEV)
             }
-            file.set_permissions(fs::Permissions::from_mode(mode))?;
-        }
-    }
-    if meta.is_dir() {
-        for entry in fs::read_dir(format!("/proc/self/fd/{}", file.as_raw_fd()))? {
-            let entry = entry?;
-            let below = path.join(entry.file_name());
-            // The name is compared before the entry is touched.
-            if below == host.at(efs::AT) && host.is_mounted(efs::AT) {
-                continue;
+            _ => (path, ResolveFlag::empty()),
+        };
+        let how = OpenHow::new()
+            .flags(OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)
+            .resolve(within | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+        let file = match openat2(folder.as_fd(), name, how) {
+            Ok(file) => fs::File::from(file),
+            Err(err @ (nix::Error::ENOSYS | nix::Error::EPERM)) if at_top => {
+                return Err(err).with_context(|| format!("opening {TREE}"));
             }
-            walk(host, &file, &below, owner, mend, wrong)?;
+            // A link, a socket, another file system, or gone meanwhile.
+            Err(_) => return Ok(()),
+        };
+        let meta = file.metadata()?;
+        let mode = match meta.file_type() {
+            it if it.is_dir() => FOLDER,
+            // A second name of a file may lie anywhere, so its mode is not ours to change.
+            it if it.is_file() && meta.nlink() == 1 => FILE,
+            _ => return Ok(()),
+        };
+        let owner = self.owner;
+        let owned = !host.is_real() || (meta.uid(), meta.gid()) == (owner.uid, owner.gid);
+        if (!owned || meta.mode() & 0o7777 != mode) && meta.ctime() < self.until {
+            self.fine = false;
+            if self.mend {
+                if host.is_real() {
+                    std::os::unix::fs::fchown(&file, Some(owner.uid), Some(owner.gid))?;
+                }
+                file.set_permissions(fs::Permissions::from_mode(mode))?;
+            }
         }
+        if meta.is_dir() {
+            for entry in fs::read_dir(format!("/proc/self/fd/{}", file.as_raw_fd()))? {
+                let below = path.join(entry?.file_name());
+                // The name is compared before the entry is touched.
+                if below == host.at(efs::AT) && host.is_mounted(efs::AT) {
+                    continue;
+                }
+                self.down(&file, &below)?;
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -169,7 +191,7 @@ mod tests {
             Output::default()
         });
         let os = crate::os::detect(&host).unwrap();
-        (host, script, Accounts { os })
+        (host, script, Accounts::new(os))
     }
 
     fn mode(host: &Host, path: &str) -> u32 {
@@ -185,6 +207,28 @@ mod tests {
         script.log();
         assert!(run(&host, &Log::default(), &step).await);
         assert_eq!(script.log(), Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn a_site_that_writes_files_all_the_time_keeps_its_host_in_order() {
+        let (host, _, step) = machine();
+        let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let (ended, at) = (stop.clone(), host.clone());
+        let writing = std::thread::spawn(move || {
+            let mut n = 0;
+            while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+                n += 1;
+                at.write(&format!("/var/www/html/cache/{n}"), b"", 0o644, None).unwrap();
+            }
+        });
+        let log = Log::default();
+        for _ in 0..20 {
+            assert!(run(&host, &log, &Accounts::new(step.os)).await, "{:?}", log.follow().borrow());
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        writing.join().unwrap();
+        assert!(run(&host, &log, &Accounts::new(step.os)).await);
+        assert_eq!(mode(&host, "/var/www/html/cache/1"), 0o664);
     }
 
     #[tokio::test]

@@ -4,10 +4,13 @@ use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
 use shared::agent::{AgentConfig, Transport};
 
-use super::{heal::heal, torn};
+use super::{
+    heal::heal,
+    torn::{self, Note},
+};
 use crate::{
     converge::Step,
-    host::Host,
+    host::{Host, last_words},
     os::{Ahead, Os},
 };
 
@@ -17,6 +20,7 @@ static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 pub struct Packages<'a> {
     os: &'static Os,
     want: Vec<&'static str>,
+    note: Note,
     seen: &'a Mutex<Option<Seen>>,
     versions: &'a Mutex<BTreeMap<String, String>>,
 }
@@ -47,7 +51,8 @@ impl<'a> More<'a> {
         if config.local_database {
             want.extend(os.local_database.packages);
         }
-        (!want.is_empty()).then_some(More(Packages { os, want, seen, versions }))
+        let note = Note("/var/lib/lamp/unsynced-more-packages");
+        (!want.is_empty()).then_some(More(Packages { os, want, note, seen, versions }))
     }
 }
 
@@ -64,7 +69,7 @@ impl<'a> Packages<'a> {
         if config.and_then(|it| it.files.as_ref()).is_none_or(|it| it.transport == Transport::Tls) {
             want.extend(os.packages.efs);
         }
-        Packages { os, want, seen, versions }
+        Packages { os, want, note: Note("/var/lib/lamp/unsynced-packages"), seen, versions }
     }
 
     fn now(&self, host: &Host) -> Seen {
@@ -92,26 +97,29 @@ impl<'a> Packages<'a> {
     }
 
     async fn install(&self, host: &Host, names: &[&str]) -> anyhow::Result<()> {
-        torn::begin(host)?;
+        self.note.begin(host)?;
         let install = self.os.packages.install;
         if let Some(ahead) = &self.os.packages.ahead {
             let preview =
                 host.try_run(&[install, ahead.preview, names].concat(), Duration::from_secs(60)).await?;
             let first = first(ahead, &preview.stdout);
             if !first.is_empty() {
-                // Only quicker: what fails here fails once more below, and is told then.
-                host.try_run(&[install, ahead.auto, &first].concat(), Self::TIMEOUT).await?;
+                // Only quicker: what fails here fails once more below.
+                let out = host.try_run(&[install, ahead.auto, &first].concat(), Self::TIMEOUT).await?;
+                if out.code != 0 {
+                    tracing::warn!("packages: {}", last_words(&out));
+                }
             }
         }
         let argv = [install, names].concat();
         let out = host.try_run(&argv, Self::TIMEOUT).await?;
         if out.code != 0 && out.is_own_end() {
             // It cleaned up behind itself: nothing is torn, and nothing has to be installed anew.
-            torn::end(host).await?;
+            self.note.end(host).await?;
         }
         out.succeeded(&argv)?;
         self.wake(host).await?;
-        torn::end(host).await
+        self.note.end(host).await
     }
 
     /// What the packages themselves may have left undone: where they start nothing, nobody else does.
@@ -119,9 +127,9 @@ impl<'a> Packages<'a> {
         let limit = Duration::from_secs(60);
         host.run(&["systemctl", "daemon-reload"], limit).await?;
         host.run(&["systemctl", "start", "--no-block", "timers.target"], limit).await?;
-        // One that runs has to load its new modules.
+        // One that runs has to load its new modules. One that is not there yet comes with what is still to be installed.
         if let Ok(php) = self.os.php(host) {
-            host.run(&["systemctl", "try-reload-or-restart", &php.unit], limit).await?;
+            host.try_run(&["systemctl", "try-reload-or-restart", &php.unit], limit).await?;
         }
         Ok(())
     }
@@ -143,8 +151,7 @@ impl Step for Packages<'_> {
     const KEEPS: bool = false;
 
     async fn check(&self, host: &Host) -> anyhow::Result<Option<String>> {
-        // While the other step of ours is at work, the note is its own.
-        if let (Some(torn), Ok(_)) = (torn::check(host)?, TURN.try_lock()) {
+        if let Some(torn) = self.note.check(host)? {
             return Ok(Some(torn));
         }
         let now = self.now(host);
@@ -168,9 +175,9 @@ impl Step for Packages<'_> {
         if heal(packages, host).await? {
             self.wake(host).await?;
         }
-        torn::mend(&packages.damage, host).await?;
+        self.note.mend(&packages.damage, host).await?;
         let missing = self.missing(host).await?;
-        if packages.heal.is_none() && torn::check(host)?.is_some() {
+        if packages.heal.is_none() && self.note.check(host)?.is_some() {
             // Killed within an installation of this boot: what is noted as installed may never have been set up.
             let there: Vec<&str> = self.want.iter().copied().filter(|it| !missing.contains(it)).collect();
             if !there.is_empty() {
@@ -182,7 +189,7 @@ impl Step for Packages<'_> {
             }
         }
         if missing.is_empty() {
-            return torn::end(host).await;
+            return self.note.end(host).await;
         }
         let fresh = packages.lists.is_some_and(|it| {
             host.list(it).is_ok_and(|names| !names.iter().any(|name| name.ends_with("_Packages")))
@@ -194,7 +201,8 @@ impl Step for Packages<'_> {
         // Lists that came with the image may be too old: they are refreshed only when that shows.
         match self.install(host, &missing).await {
             Ok(()) => Ok(()),
-            Err(_) => {
+            Err(err) => {
+                tracing::warn!("packages: {err:#}; once more with new lists");
                 host.run(packages.refresh, Duration::from_secs(300)).await?;
                 self.install(host, &missing).await
             }

@@ -123,6 +123,7 @@ mod tests {
             host.mkdir(&format!("/etc/php/8.2/{sapi}/conf.d"), 0o755).unwrap();
         }
         host.mkdir("/etc/php/8.2/fpm/pool.d", 0o755).unwrap();
+        host.write("/usr/sbin/php-fpm8.2", b"", 0o755, None).unwrap();
         let step = Php { os: crate::os::detect(&host).unwrap() };
         assert!(run(&host, &Log::default(), &step).await);
         assert!(run(&host, &Log::default(), &step).await);

@@ -1,11 +1,15 @@
 //! The file that Apache serves at `/lamp-ready` and the balancer asks for: there only while this host is in order.
 
-use crate::{converge::Step, host::Host};
+use crate::{
+    converge::Step,
+    host::{Host, ROOT},
+};
 
 /// Gone after a reboot, as everything in `/run`: a host is not ready until it was found to be.
 pub const FILE: &str = "/run/lamp/lamp-ready";
 /// What Apache serves to prove which configuration it runs with.
 pub const ALIVE: &str = "/run/lamp/alive";
+const TEXT: &[u8] = b"ready\n";
 /// Of what the agent publishes.
 pub const FOLDER: &str = "/run/lamp";
 
@@ -25,11 +29,10 @@ impl Step for Ready {
     const NAME: &'static str = "ready";
 
     async fn check(&self, host: &Host) -> anyhow::Result<Option<String>> {
-        Ok(match (self.fit, host.exists(FILE)) {
-            (true, false) => Some("the host is in order and not announced".to_owned()),
-            (false, true) => Some("the host is not in order and still announced".to_owned()),
-            _ => None,
-        })
+        if self.fit {
+            return host.differs(FILE, TEXT, 0o644, ROOT);
+        }
+        Ok(host.exists(FILE).then(|| "the host is not in order and still announced".to_owned()))
     }
 
     async fn apply(&self, host: &Host) -> anyhow::Result<()> {
@@ -37,6 +40,6 @@ impl Step for Ready {
             return host.remove(FILE);
         }
         folder(host)?;
-        host.write(FILE, b"ready\n", 0o644, None)
+        host.write(FILE, TEXT, 0o644, Some(ROOT))
     }
 }

@@ -4,7 +4,7 @@
 //! are synced once, at the end, and until then a note says that they are not: who finds it after a boot looks at every
 //! packaged file of the host, and installs anew what is not as it should be.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context, bail};
 
@@ -13,8 +13,10 @@ use crate::{
     os::{ANEW, Damage},
 };
 
-/// Holds the boot in which files were unpacked without being synced.
-const NOTE: &str = "/var/lib/lamp/unsynced-packages";
+/// The file that holds the boot in which files were unpacked without being synced. Each step that installs has its own:
+/// what only some stacks want must not make the host doubt the rest.
+pub(super) struct Note(pub(super) &'static str);
+
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 /// Where packages put files. By name, since the shared files must not be synced along: their server may be dead.
 const FOLDERS: [&str; 4] = ["/usr", "/etc", "/var/lib", "/boot"];
@@ -24,35 +26,61 @@ fn boot(host: &Host) -> anyhow::Result<String> {
     Ok(host.read(BOOT)?.unwrap_or_default())
 }
 
-/// Before the first file is unpacked.
-pub(super) fn begin(host: &Host) -> anyhow::Result<()> {
-    // A note of an earlier boot goes only when its damage is mended.
-    if host.exists(NOTE) { Ok(()) } else { host.write(NOTE, boot(host)?.as_bytes(), 0o644, None) }
-}
-
-/// After the last one.
-pub(super) async fn end(host: &Host) -> anyhow::Result<()> {
-    if host.exists(NOTE) {
-        let folders: Vec<&str> = FOLDERS.into_iter().filter(|it| host.exists(it)).collect();
-        host.run(&[&["sync", "--file-system"], &*folders].concat(), LIMIT).await?;
+impl Note {
+    /// Before the first file is unpacked.
+    pub(super) fn begin(&self, host: &Host) -> anyhow::Result<()> {
+        // A note of an earlier boot goes only when its damage is mended.
+        if host.exists(self.0) { Ok(()) } else { host.write(self.0, boot(host)?.as_bytes(), 0o644, None) }
     }
-    host.remove(NOTE)
-}
 
-/// Whether something may not have reached the disk.
-pub(super) fn check(host: &Host) -> anyhow::Result<Option<String>> {
-    Ok(match host.read(NOTE)? {
-        None => None,
-        Some(it) if it == boot(host)? => Some("packages are not all on the disk yet".to_owned()),
-        Some(_) => Some("the power went while packages were being installed".to_owned()),
-    })
-}
-
-/// Installs anew what an earlier boot left damaged.
-pub(super) async fn mend(damage: &Damage, host: &Host) -> anyhow::Result<()> {
-    if host.read(NOTE)?.is_none_or(|it| boot(host).is_ok_and(|now| now == it)) {
-        return Ok(());
+    /// After the last one.
+    pub(super) async fn end(&self, host: &Host) -> anyhow::Result<()> {
+        if host.exists(self.0) {
+            let folders: Vec<&str> = FOLDERS.into_iter().filter(|it| host.exists(it)).collect();
+            host.run(&[&["sync", "--file-system"], &*folders].concat(), LIMIT).await?;
+        }
+        host.remove(self.0)
     }
+
+    /// Whether something may not have reached the disk.
+    pub(super) fn check(&self, host: &Host) -> anyhow::Result<Option<String>> {
+        Ok(match host.read(self.0)? {
+            None => None,
+            Some(it) if it == boot(host)? => Some("packages are not all on the disk yet".to_owned()),
+            Some(_) => Some("the power went while packages were being installed".to_owned()),
+        })
+    }
+
+    /// Installs anew what an earlier boot left damaged.
+    pub(super) async fn mend(&self, damage: &Damage, host: &Host) -> anyhow::Result<()> {
+        if host.read(self.0)?.is_none_or(|it| boot(host).is_ok_and(|now| now == it)) {
+            return Ok(());
+        }
+        // Of a long list only the end is kept, so it is asked for until it has nothing new.
+        let mut known = BTreeSet::new();
+        loop {
+            let mut paths = damaged(damage, host).await?;
+            paths.retain(|it| known.insert(it.clone()));
+            if paths.is_empty() {
+                return self.end(host).await;
+            }
+            let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+            let out = host.try_run(&[damage.owner, &paths].concat(), LIMIT).await?;
+            let mut names: Vec<&str> =
+                out.stdout.lines().filter_map(|it| it.split([':', ',']).next()).collect();
+            names.sort_unstable();
+            names.dedup();
+            if names.is_empty() {
+                bail!("whose is {}? {}", paths[0], last_words(&out));
+            }
+            tracing::warn!("packages: the power cut damaged {}: installing them anew", names.join(", "));
+            anew(damage, &names, host).await.context("installing damaged packages anew")?;
+        }
+    }
+}
+
+/// What is not as its package brought it. Configuration among it is removed, so that it comes anew.
+async fn damaged(damage: &Damage, host: &Host) -> anyhow::Result<Vec<String>> {
     let out = host.try_run(damage.verify, LIMIT).await?;
     let mut paths = Vec::new();
     for (path, is_config) in out.stdout.lines().filter_map(changed) {
@@ -63,20 +91,9 @@ pub(super) async fn mend(damage: &Damage, host: &Host) -> anyhow::Result<()> {
         if is_config {
             host.remove(path)?;
         }
-        paths.push(path);
+        paths.push(path.to_owned());
     }
-    if !paths.is_empty() {
-        let out = host.try_run(&[damage.owner, &paths].concat(), LIMIT).await?;
-        let mut names: Vec<&str> = out.stdout.lines().filter_map(|it| it.split([':', ',']).next()).collect();
-        names.sort_unstable();
-        names.dedup();
-        if names.is_empty() {
-            bail!("whose is {}? {}", paths[0], last_words(&out));
-        }
-        tracing::warn!("packages: the power cut damaged {}: installing them anew", names.join(", "));
-        anew(damage, &names, host).await.context("installing damaged packages anew")?;
-    }
-    end(host).await
+    Ok(paths)
 }
 
 /// Installs packages once more, whatever is left of them.
@@ -115,6 +132,7 @@ mod tests {
     use super::*;
     use crate::host::{Output, script::scripted};
 
+    const NOTE: Note = Note("/var/lib/lamp/unsynced-packages");
     const DAMAGE: Damage =
         Damage { verify: &["verify"], owner: &["owner"], fetch: None, reinstall: &["again"] };
 
@@ -124,10 +142,10 @@ mod tests {
         host.write(BOOT, b"first", 0o644, None).unwrap();
         host.write("/etc/kept", b"by hand", 0o644, None).unwrap();
         host.write("/etc/emptied", b"", 0o644, None).unwrap();
-        begin(&host).unwrap();
+        NOTE.begin(&host).unwrap();
         host.write(BOOT, b"second", 0o644, None).unwrap();
-        begin(&host).unwrap();
-        assert!(check(&host).unwrap().is_some_and(|it| it.contains("the power went")));
+        NOTE.begin(&host).unwrap();
+        assert!(NOTE.check(&host).unwrap().is_some_and(|it| it.contains("the power went")));
         script.on(|_, line| Output {
             stdout: match line {
                 "verify" => "??5??????   /usr/bin/php\n??5?????? c /etc/kept\n??5?????? c /etc/emptied\nmissing     /usr/share/doc/x\n",
@@ -137,29 +155,30 @@ mod tests {
             .to_owned(),
             ..Output::default()
         });
-        mend(&DAMAGE, &host).await.unwrap();
+        NOTE.mend(&DAMAGE, &host).await.unwrap();
         assert_eq!(
             script.log(),
             [
                 "verify",
                 "owner /usr/bin/php /etc/emptied",
                 "again apache2 php-cli",
+                "verify",
                 "sync --file-system /etc /var/lib"
             ]
         );
         assert!(!host.exists("/etc/emptied") && host.exists("/etc/kept"));
-        assert_eq!(check(&host).unwrap(), None);
+        assert_eq!(NOTE.check(&host).unwrap(), None);
     }
 
     #[tokio::test]
     async fn an_agent_that_was_killed_within_one_boot_only_syncs() {
         let (host, script) = scripted();
         host.write(BOOT, b"first", 0o644, None).unwrap();
-        begin(&host).unwrap();
-        mend(&DAMAGE, &host).await.unwrap();
-        assert!(check(&host).unwrap().is_some());
-        end(&host).await.unwrap();
+        NOTE.begin(&host).unwrap();
+        NOTE.mend(&DAMAGE, &host).await.unwrap();
+        assert!(NOTE.check(&host).unwrap().is_some());
+        NOTE.end(&host).await.unwrap();
         assert_eq!(script.log(), ["sync --file-system /var/lib"]);
-        assert_eq!(check(&host).unwrap(), None);
+        assert_eq!(NOTE.check(&host).unwrap(), None);
     }
 }

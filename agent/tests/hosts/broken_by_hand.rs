@@ -6,6 +6,7 @@ use super::lab;
 
 /// What is done, by which step it is mended, and what holds afterwards.
 const BREAKS: &[(&str, &str, &str)] = &[
+    ("chmod 600 /run/lamp/lamp-ready", "ready", "test $(stat -c %a /run/lamp/lamp-ready) = 644"),
     (
         "echo '# by hand' >> /etc/apache2/conf-enabled/zz-lamp.conf",
         "apache",

@@ -175,16 +175,11 @@ fn a_baked_image_is_sealed_and_its_hosts_are_healthy_within_a_second_of_the_agen
     assert_ne!(host.sh("cat /etc/machine-id").trim(), "");
     host.install();
     host.until_ready();
-    // As at its first start: everything is installed, and nothing is known of the stack.
-    let script = format!(
-        "systemctl stop lampd lampd-page.socket lampd-page; rm -f /var/lib/lamp/parameters.json /etc/lamp/php/dbinfo.inc /run/lamp/*.json /run/lamp/beat /run/lamp/alive /run/lamp/lamp-ready; \
-         from=$(date +%s%N); systemctl start lampd-page.socket; systemctl start --no-block lampd; \
-         until curl -sf -m 1 http://127.0.0.1:8080/healthz > /dev/null; do sleep 0.01; done; \
-         echo $(( ($(date +%s%N) - from) / 1000000 )); grep -q {STACK} /etc/lamp/agent.toml"
-    );
-    let took: Vec<u32> = (0..3).map(|_| host.sh(&script).trim().parse().unwrap()).collect();
+    assert!(host.sh("cat /etc/lamp/agent.toml").contains(STACK));
+    let mut took: Vec<u32> = (0..3).map(|_| host.first_start()).collect();
+    took.sort_unstable();
     eprintln!("baked image: healthy {took:?} ms after the agent's start (a build without optimisation)");
-    assert!(took.iter().any(|it| *it <= 1000), "{took:?}");
+    assert!(took[1] <= 1000, "{took:?}");
 
     // A host of which no image can be made serves on.
     lab.region.packages(false).unwrap();

@@ -69,6 +69,22 @@ async fn a_primary_that_fell_silent_is_left_within_a_second_of_the_name_moving()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_primary_whose_table_was_locked_is_left_within_a_second_of_the_name_moving() {
+    let (old, _new, page) = pair().await;
+    let work = async {
+        page.until("stale", |it| it.json()["stale"] == true).await;
+        // By then every attempt that the page allows itself hangs.
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        page.resolve(NEW);
+        back_within_a_second(&page, "after a lock").await;
+    };
+    tokio::select! {
+        () = old.sql("LOCK TABLES SAMPLE WRITE; DO SLEEP(60)") => panic!("the lock ended"),
+        () = work => (),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_asks_first_after_a_quiet_time_is_answered_by_the_new_primary() {
     let (_old, _new, page) = pair().await;
     // Long enough that the page stops looking every second, although the old one would still answer.
