@@ -78,9 +78,9 @@ fn step_text(step: &Step, paint: Paint, text: &mut String) {
     }
 }
 
-/// One field; of a list only what comes and goes.
+/// One field; of a list, or of the lines of a text, only what comes and goes.
 pub(super) fn change(it: &Change, paint: Paint, text: &mut String) {
-    let (Json::Array(have), Json::Array(want)) = (&it.have, &it.want) else {
+    let (Some(have), Some(want)) = (parts(&it.have), parts(&it.want)) else {
         *text += &format!("      {}\n", tame(&it.to_string()));
         return;
     };
@@ -90,6 +90,14 @@ pub(super) fn change(it: &Change, paint: Paint, text: &mut String) {
     }
     for new in want.iter().filter(|it| !have.contains(it)) {
         *text += &format!("        {}\n", paint.green(&format!("+ {}", tame(&short(new)))));
+    }
+}
+
+fn parts(value: &Json) -> Option<Vec<Json>> {
+    match value {
+        Json::Array(all) => Some(all.clone()),
+        Json::String(text) if text.contains('\n') => Some(text.lines().map(Json::from).collect()),
+        _ => None,
     }
 }
 
@@ -153,6 +161,12 @@ mod tests {
                             change("routes", routes.0, routes.1),
                             change("tag Name", Json::Null, json!("rt")),
                         ],
+                    },
+                ),
+                step(
+                    "launch-template/asg-lt",
+                    Action::Configure {
+                        changes: vec![change("user_data", json!("a\nsum=1\nb\n"), json!("a\nsum=2\nb\n"))],
                     },
                 ),
                 step(
