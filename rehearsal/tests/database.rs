@@ -37,13 +37,13 @@ fn client() -> String {
 }
 
 fn wait_for(database: &Database, what: &str, is_so: impl Fn() -> bool) {
-    for _ in 0..600 {
+    for _ in 0..1800 {
         if is_so() {
             return;
         }
         thread::sleep(Duration::from_millis(100));
     }
-    panic!("waited a minute until {what}: {:#?}", database.events());
+    panic!("waited 3 minutes until {what}: {:#?}", database.events());
 }
 
 #[test]

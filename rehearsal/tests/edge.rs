@@ -104,7 +104,7 @@ impl World {
     fn until(&self, what: &str, is_so: impl Fn() -> bool) {
         let began = Instant::now();
         while !is_so() {
-            assert!(began.elapsed() < Duration::from_secs(60), "waited a minute until {what}");
+            assert!(began.elapsed() < Duration::from_secs(180), "waited 3 minutes until {what}");
             std::thread::sleep(Duration::from_millis(200));
         }
     }

@@ -142,7 +142,9 @@ fn nobody_answers_for_a_machine_without_power() {
     // 1 where it says that nobody listens, 124 where it says nothing.
     let connect = format!("timeout 1 bash -c 'exec 3<>/dev/tcp/{}/9' 2>/dev/null || echo $?", two.address());
     let silence = |it: &str| assert_eq!(one.sh(&connect).unwrap(), "124\n", "{it}");
-    assert_eq!(one.sh(&connect).unwrap(), "1\n");
+    // The first packet over a new cable may be lost.
+    let refused = |it: &str| wait_until(it, || one.sh(&connect).unwrap() == "1\n");
+    refused("it has power");
     two.kill().unwrap();
     silence("killed");
     two.link(true).unwrap();
@@ -152,12 +154,12 @@ fn nobody_answers_for_a_machine_without_power() {
     two.start().unwrap();
     silence("started, without a cable");
     two.link(true).unwrap();
-    assert_eq!(one.sh(&connect).unwrap(), "1\n");
+    refused("it has a cable");
     two.wait_until_running().unwrap();
     two.stop().unwrap();
     silence("stopped");
     two.start().unwrap();
-    assert_eq!(one.sh(&connect).unwrap(), "1\n");
+    refused("it has power again");
 }
 
 #[test]
@@ -227,11 +229,11 @@ fn get(port: u16) -> String {
 }
 
 fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    for _ in 0..300 {
+    for _ in 0..1800 {
         if is_so() {
             return;
         }
         thread::sleep(Duration::from_millis(100));
     }
-    panic!("waited 30 s until {what}");
+    panic!("waited 3 minutes until {what}");
 }

@@ -181,13 +181,13 @@ fn network(web: Ipv4Addr, node: Ipv4Addr, database: Ipv4Addr) -> Network {
 }
 
 fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    for _ in 0..900 {
+    for _ in 0..1800 {
         if is_so() {
             return;
         }
         thread::sleep(Duration::from_millis(100));
     }
-    panic!("waited 90 s until {what}");
+    panic!("waited 3 minutes until {what}");
 }
 
 /// A user that exists as long as this value, with a home, subordinate ids and a control group.

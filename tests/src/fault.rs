@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body_util::Full;
+use tokio::sync::watch;
 
 use crate::call::Call;
 
@@ -25,9 +26,17 @@ pub enum Fault {
     AnswerLost,
     /// The call takes effect after this long.
     Late(Duration),
+    /// The call takes effect when the other end is dropped; see [`Fault::held`].
+    Held(watch::Receiver<()>),
 }
 
 impl Fault {
+    /// The call waits until the first value is dropped, however long a machine takes for what shall happen meanwhile.
+    pub fn held() -> (watch::Sender<()>, Fault) {
+        let (hold, held) = watch::channel(());
+        (hold, Fault::Held(held))
+    }
+
     /// A refusal with status 400.
     pub fn error(code: &'static str, message: &str) -> Fault {
         Fault::Error { status: 400, code, message: message.to_owned() }
@@ -58,7 +67,7 @@ impl Fault {
             Fault::Denied => Some(denied(call)),
             Fault::Error { status, code, message } => Some(error(call, *status, code, message)),
             Fault::Broken(status) => Some(response(*status, "text/html", "<html>it broke</html>".to_owned())),
-            Fault::Dropped | Fault::AnswerLost | Fault::Late(_) => None,
+            Fault::Dropped | Fault::AnswerLost | Fault::Late(_) | Fault::Held(_) => None,
         }
     }
 }

@@ -287,6 +287,10 @@ impl Shared {
                 tokio::time::sleep(span).await;
                 self.forward(parts, body).await.map(|it| self.edit(&call, it))
             }
+            Verdict::Fault(Fault::Held(mut held)) => {
+                while held.changed().await.is_ok() {}
+                self.forward(parts, body).await.map(|it| self.edit(&call, it))
+            }
             Verdict::Fault(other) => Ok(other.answer(&call).expect("the others are answers")),
         };
         if let (Ok(answer), Some(entry)) = (&answer, self.state().calls.get_mut(at)) {

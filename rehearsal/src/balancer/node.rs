@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use super::health::{self, Health, Past};
+use super::health::{self, Health, Past, TargetState};
 use super::{BalancerSpec, Listener, TargetGroup};
 use crate::image::Image;
 use crate::instance::Instance;
@@ -75,7 +75,7 @@ impl Node {
         matches!(self.machine.phase(), Ok(Phase::Running))
     }
 
-    /// Starts one that lost its power, with what the balancer does by now.
+    /// Starts one that lost its power, with what the balancer does by now. It listens when it knows who is well.
     pub(super) fn revive(&self, spec: &BalancerSpec) -> anyhow::Result<()> {
         let _turn = locked(&self.turn);
         if self.is_up() {
@@ -83,11 +83,30 @@ impl Node {
         }
         *locked(&self.applied) = None;
         locked(&self.past).clear();
+        let mut deaf = spec.clone();
+        deaf.listeners.clear();
+        let bare = without_targets(&deaf);
+        let text = configuration(&bare, self.machine.address(), self.generation.load(Ordering::Relaxed));
+        self.machine.put(CONFIG, text.as_bytes(), 0o644)?;
         self.machine.start()?;
         self.machine.wait_until_running()?;
-        self.reload(spec)?;
+        self.change_from(&bare, &deaf)?;
+        let began = Instant::now();
+        while self.is_finding_out(spec)? && began.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_millis(100));
+        }
+        self.change_from(&deaf, spec)?;
         *locked(&self.applied) = Some(spec.clone());
         Ok(())
+    }
+
+    fn is_finding_out(&self, spec: &BalancerSpec) -> anyhow::Result<bool> {
+        for group in &spec.groups {
+            if self.health(&group.name)?.values().any(|it| it.state == TargetState::Initial) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether it does what it shall.
@@ -130,9 +149,7 @@ impl Node {
                 self.deregister(group, name)?;
             }
         }
-        // What a crash of the node would begin with.
-        let text = configuration(want, address, self.generation.load(Ordering::Relaxed));
-        self.machine.put(CONFIG, text.as_bytes(), 0o644)
+        Ok(())
     }
 
     /// The new process takes the listening sockets over, the old one finishes what it has.
@@ -189,16 +206,29 @@ impl Node {
             // HAProxy lets nobody go to whom it still has a connection, an idle one included: that may take a moment. If
             // the target was registered again meanwhile, it stays.
             let give_up = Instant::now() + PATIENCE;
-            while node.is_leaving(&server).unwrap_or(true) && Instant::now() < give_up {
+            while Instant::now() < give_up {
+                let turn = locked(&node.turn);
+                if node.has(&server) || !node.is_leaving(&server).unwrap_or(true) {
+                    break;
+                }
                 let _ = node.say(&[
                     format!("set server {server} state maint"),
                     format!("shutdown sessions server {server}"),
                     format!("del server {server}"),
                 ]);
+                drop(turn);
                 thread::sleep(step);
             }
         });
         Ok(())
+    }
+
+    /// Whether a server belongs to what it does.
+    fn has(&self, server: &str) -> bool {
+        let applied = locked(&self.applied);
+        let groups = applied.as_ref().map(|it| it.groups.as_slice()).unwrap_or_default();
+        let named = |it: &TargetGroup| it.targets.keys().any(|name| format!("{}/{name}", it.name) == server);
+        groups.iter().any(named)
     }
 
     /// Whether a server was told to leave. Its status does not say so once it is down: a dead target drains, too.

@@ -1,7 +1,7 @@
 //! A zone without power: everything in it goes, nothing starts there, and it comes back when it is mended.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use anyhow::{Context, bail};
 
@@ -39,7 +39,11 @@ impl Cloud {
     /// # Errors
     /// If it was not broken.
     pub fn mend_zone(&self, zone: &str) -> anyhow::Result<()> {
-        let outage = self.sync.shared.lock().outages.remove(zone);
+        let outage = {
+            // What is about to be cut off must be among what comes back.
+            let _turn = self.sync.power.lock().unwrap_or_else(PoisonError::into_inner);
+            self.sync.shared.lock().outages.remove(zone)
+        };
         let outage = outage.with_context(|| format!("zone {zone} is not broken"))?;
         for id in &outage.unplugged {
             // What was removed meanwhile has no cable any more.
@@ -57,6 +61,7 @@ impl Cloud {
 
 /// Cuts off what is, or has come, where there is no power.
 pub(super) fn keep_down(sync: &Arc<Sync>, picture: &Picture) -> anyhow::Result<()> {
+    let _turn = sync.power.lock().unwrap_or_else(PoisonError::into_inner);
     let broken: BTreeSet<String> = sync.shared.lock().outages.keys().cloned().collect();
     if broken.is_empty() {
         return Ok(());

@@ -42,6 +42,8 @@ pub(super) struct Sync {
     pub(super) running: Mutex<Running>,
     /// What the router was told last; held while it is told anew.
     network: Mutex<Network>,
+    /// Held by whoever cuts a zone off or mends it.
+    pub(super) power: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -98,6 +100,7 @@ impl Sync {
             api,
             running: Mutex::default(),
             network: Mutex::default(),
+            power: Mutex::default(),
         })
     }
 

@@ -3,12 +3,15 @@
 use std::net::Ipv4Addr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
 use super::server::Server;
 use super::{Database, DatabaseSpec, Inner, State, watch};
 use crate::authority::Certificate;
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Database {
     /// A new machine, which joins when it is ready, or goes again.
@@ -80,6 +83,15 @@ impl Database {
         }));
         watch::start(&own.0);
         Ok(own)
+    }
+
+    /// Whoever asks for a failover has been told yes: a standby that is only slow to answer gets the time.
+    pub(super) fn wait_for_standby(&self) {
+        let give_up = Instant::now() + PATIENCE;
+        let answers = || self.state().standby.clone().is_none_or(|it| it.answers(&self.0.region));
+        while !answers() && Instant::now() < give_up {
+            std::thread::sleep(Duration::from_millis(200));
+        }
     }
 
     /// Makes the standby the primary and moves the endpoint's name. Whose turn it is does that.

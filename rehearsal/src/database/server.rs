@@ -85,7 +85,7 @@ impl Server {
     pub(super) fn answers(&self, region: &Region) -> bool {
         let at = std::net::SocketAddrV4::new(self.address(), self.port);
         let Ok(mut line) = region.dial(self.machine.name(), at) else { return false };
-        let _ = line.set_read_timeout(Some(Duration::from_secs(1)));
+        let _ = line.set_read_timeout(Some(Duration::from_secs(3)));
         std::io::Read::read(&mut line, &mut [0; 64]).is_ok_and(|it| it > 0)
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rehearsal::{Fault, FaultKind};
 
 use crate::aws::code;
-use crate::{CLOUD, aws, block_on};
+use crate::{CLOUD, aws, block_on, block_on_alone};
 
 fn once(kind: FaultKind, action: &str) {
     CLOUD.inject(Fault { kind, action: action.into(), times: 1 });
@@ -38,7 +38,7 @@ fn calls_are_refused_lost_and_misled_as_ordered() {
 
 #[test]
 fn what_was_just_made_is_unknown_for_a_while() {
-    block_on(async {
+    block_on_alone(async {
         let aws = aws();
         CLOUD.hide_new(Duration::from_secs(3600));
         let gateway = aws.ec2.create_internet_gateway().send().await.unwrap().internet_gateway.unwrap();
@@ -55,7 +55,7 @@ fn what_was_just_made_is_unknown_for_a_while() {
 
 #[test]
 fn lists_can_be_old() {
-    block_on(async {
+    block_on_alone(async {
         let aws = aws();
         let count = async || aws.ec2.describe_dhcp_options().send().await.unwrap().dhcp_options().len();
         let before = count().await;

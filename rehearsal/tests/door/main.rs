@@ -9,7 +9,7 @@ mod faults;
 mod refusals;
 mod states;
 
-use std::sync::{LazyLock, Mutex};
+use std::sync::{LazyLock, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use aws::Aws;
@@ -45,8 +45,22 @@ impl Drop for Still {
     }
 }
 
+/// Held by whoever lets the cloud answer everybody otherwise.
+static ALONE: RwLock<()> = RwLock::new(());
+
 /// Runs a test's calls.
 fn block_on<F: Future>(it: F) -> F::Output {
+    let _others = ALONE.read().unwrap_or_else(PoisonError::into_inner);
+    run(it)
+}
+
+/// Runs the calls of a test that would mislead the others, while none of them is under way.
+fn block_on_alone<F: Future>(it: F) -> F::Output {
+    let _nobody = ALONE.write().unwrap_or_else(PoisonError::into_inner);
+    run(it)
+}
+
+fn run<F: Future>(it: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(it)
 }
 

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 /// The first run on a machine builds images.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
-const PATIENCE: Duration = Duration::from_secs(5 * 60);
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 pub(crate) struct Operator {
     folder: TempDir,

@@ -1,7 +1,5 @@
 //! Questions on a terminal: only the right answer counts, and only for what was asked about.
 
-use std::time::Duration;
-
 use scenarios::{Fault, Lab};
 use serde_json::json;
 
@@ -31,13 +29,15 @@ fn what_came_after_the_question_is_not_deleted_unasked() {
     let put = || lab.proxy.calls().iter().filter(|it| it.action == "PutParameter").count();
     let before = put();
     // It has asked, and waits for the lock.
-    lab.proxy.fail("ssm:PutParameter", 1, Fault::Late(Duration::from_secs(4)));
+    let (hold, held) = Fault::held();
+    lab.proxy.fail("ssm:PutParameter", 1, held);
     std::thread::scope(|scope| {
         let down = scope.spawn(|| lab.lamp_asked("--on aws down", "lab-vpc"));
         lab.eventually("it asks for the lock", || before < put());
         let tags = json!([{ "Key": "lamp:stack", "Value": "lab-vpc" }, { "Key": "lamp:node", "Value": "elastic-ip/late" }]);
         let tags = json!([{ "ResourceType": "elastic-ip", "Tags": tags }]);
         lab.account().call("ec2", "allocate_address", json!({ "Domain": "vpc", "TagSpecifications": tags }));
+        drop(hold);
         let down = down.join().unwrap().expect(1);
         down.says(&["nothing was deleted", "more by now", "elastic-ip/late"]);
     });

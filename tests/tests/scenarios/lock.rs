@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use scenarios::slow::Slow;
-use scenarios::{Fault, Lab};
+use scenarios::{Fault, Lab, lamp::LIMIT};
 use serde_json::json;
 
 #[test]
 fn the_second_operator_is_told_who_holds_the_lock_and_since_when() {
     let lab = Lab::new("");
-    lab.proxy.fail("elasticfilesystem:CreateFileSystem", 1, Fault::Late(Duration::from_secs(6)));
+    let (hold, held) = Fault::held();
+    lab.proxy.fail("elasticfilesystem:CreateFileSystem", 1, held);
     std::thread::scope(|scope| {
         let first = scope.spawn(|| lab.lamp("--on aws up --yes"));
         lab.eventually("the first one builds", || {
@@ -19,13 +20,14 @@ fn the_second_operator_is_told_who_holds_the_lock_and_since_when() {
         let mark = lab.proxy.mark();
         let words = ["--on", "aws", "--config", config.to_str().unwrap(), "up", "--yes"];
         let second = scenarios::lamp::command(home, &lab.proxy.url(), &words);
-        let second = scenarios::lamp::run(second, Duration::from_secs(30), None).expect(1);
+        let second = scenarios::lamp::run(second, LIMIT, None).expect(1);
         second.says(&["lock", "since"]);
         // A reader needs no lock.
         let plan = scenarios::lamp::command(home, &lab.proxy.url(), &["--on", "aws", "plan"]);
-        let plan = scenarios::lamp::run(plan, Duration::from_secs(30), None);
+        let plan = scenarios::lamp::run(plan, LIMIT, None);
         assert!(matches!(plan.code, Some(0 | 2)), "{plan}");
         assert!(lab.proxy.mark() > mark);
+        drop(hold);
         first.join().unwrap().ok();
     });
     lab.lamp("--on aws plan").ok();
@@ -41,7 +43,8 @@ const SITE: &str = "[parts]\nnetwork = false\npublic_hosts = false\nprivate_host
 fn two_who_saw_nothing_make_one_distribution() {
     let lab = Lab::new(SITE);
     // The second one has made its plan, and waits for the lock until the first one is done.
-    lab.proxy.fail("ssm:PutParameter", 1, Fault::Late(Duration::from_secs(8)));
+    let (hold, held) = Fault::held();
+    lab.proxy.fail("ssm:PutParameter", 1, held);
     std::thread::scope(|scope| {
         let late = scope.spawn(|| lab.lamp("--on aws up --yes"));
         lab.eventually("the second one asks for the lock", || {
@@ -50,7 +53,8 @@ fn two_who_saw_nothing_make_one_distribution() {
         let (config, home) = (lab.path("lamp.toml"), lab.folder());
         let words = ["--on", "aws", "--config", config.to_str().unwrap(), "up", "--yes"];
         let first = scenarios::lamp::command(home, &lab.proxy.url(), &words);
-        scenarios::lamp::run(first, Duration::from_secs(30), None).ok();
+        scenarios::lamp::run(first, LIMIT, None).ok();
+        drop(hold);
         // All that it was to make is there.
         late.join().unwrap().ok();
     });
@@ -65,15 +69,25 @@ const NETWORK: &str = "[parts]\npublic_hosts = false\nprivate_hosts = false\nsca
 #[test]
 fn what_aws_gets_done_before_the_lock_is_had_is_no_other_plan() {
     let lab = Lab::new(NETWORK);
-    lab.proxy.slow(Slow { database: Duration::from_secs(10), ..Slow::default() });
+    lab.proxy.slow(Slow { database: Duration::from_secs(3600), ..Slow::default() });
     let mut is_made = false;
     lab.proxy.fail_if(1, Fault::Denied, move |call| {
         is_made |= call.action == "CreateDBInstance";
         is_made && call.action == "DescribeDBInstances"
     });
     lab.lamp("--on aws up --yes").expect(1);
-    lab.proxy.fail("ssm:PutParameter", 1, Fault::Late(Duration::from_secs(12)));
-    lab.up().says(&["creating"]);
+    let (hold, held) = Fault::held();
+    lab.proxy.fail("ssm:PutParameter", 1, held);
+    let put = || lab.proxy.calls().iter().filter(|it| it.action == "PutParameter").count();
+    let before = put();
+    std::thread::scope(|scope| {
+        let up = scope.spawn(|| lab.up());
+        lab.eventually("it asks for the lock", || before < put());
+        // By now it has seen that the database is being made.
+        lab.proxy.slow(Slow::default());
+        drop(hold);
+        up.join().unwrap().says(&["creating"]);
+    });
     lab.lamp("--on aws plan").ok();
 }
 
@@ -89,13 +103,15 @@ fn what_somebody_changed_before_the_lock_is_had_is_another_plan() {
         lab.account().call("ec2", "create_tags", tags);
     };
     rename("vpc", "VpcId");
-    lab.proxy.fail("ssm:PutParameter", 1, Fault::Late(Duration::from_secs(3)));
+    let (hold, held) = Fault::held();
+    lab.proxy.fail("ssm:PutParameter", 1, held);
     let put = || lab.proxy.calls().iter().filter(|it| it.action == "PutParameter").count();
     let before = put();
     std::thread::scope(|scope| {
         let late = scope.spawn(|| lab.lamp("--on aws up --yes"));
         lab.eventually("it asks for the lock", || before < put());
         rename("subnet", "SubnetId");
+        drop(hold);
         late.join().unwrap().expect(1).says(&["the account changed since the plan was made"]);
     });
     lab.up();
@@ -132,7 +148,7 @@ fn whose_lock_was_broken_begins_nothing_new_and_is_told_why() {
         lab.eventually("it builds", || lab.proxy.calls().iter().any(|it| it.action == "CreateFileSystem"));
         let words = ["--on", "aws", "unlock", "--yes"];
         let unlock = scenarios::lamp::command(lab.folder(), &lab.proxy.url(), &words);
-        scenarios::lamp::run(unlock, Duration::from_secs(30), None).ok().says(&["the lock is broken"]);
+        scenarios::lamp::run(unlock, LIMIT, None).ok().says(&["the lock is broken"]);
         let up = holder.join().unwrap().expect(1);
         up.says(&["the run was interrupted", "the lock was lost", "somebody broke it with `lamp unlock`"]);
     });

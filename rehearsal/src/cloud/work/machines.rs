@@ -67,13 +67,14 @@ pub(in crate::cloud) fn machines(sync: &Arc<Sync>, picture: &Picture, addresses:
 
 /// Power on or off, as the control plane has it.
 fn keep_running(sync: &Arc<Sync>, id: &str, shall_run: bool, machine: Instance) {
-    let state = machine.state();
-    let (phase, boots) = state.map_or((Phase::Crashed, 0), |it| (it.phase, it.boots));
-    let was_stopped = sync.running().stopped.contains(id);
+    // What is asked for first, the state after that: a machine that dies in between is started and not rebooted.
     let (start, reboot) = {
         let known = sync.shared.lock();
         (known.instance_starts.contains(id), known.instance_reboots.contains(id))
     };
+    let state = machine.state();
+    let (phase, boots) = state.map_or((Phase::Crashed, 0), |it| (it.phase, it.boots));
+    let was_stopped = sync.running().stopped.contains(id);
     let what = format!("instance/{id}");
     let own = id.to_owned();
     let begun = match (shall_run, phase) {
