@@ -50,8 +50,10 @@ pub struct Packages {
 /// Packages that make the others quicker to install when they come first.
 #[derive(Debug, PartialEq)]
 pub struct Ahead {
-    /// Options that make an installation print `'ADDRESS' NAME_VERSION.deb …` for each package, and do nothing.
-    pub preview: &'static [&'static str],
+    /// Prints the names of all that packages need, each as the last word of a line.
+    pub needs: &'static [&'static str],
+    /// What an installation runs under.
+    pub under: &'static [&'static str],
     /// Options for what somebody else will ask for.
     pub auto: &'static [&'static str],
     /// They begin with this and a version,
