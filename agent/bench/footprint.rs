@@ -1,5 +1,5 @@
-//! Memory, idle use and first start of both services on a host of the rehearsal, as one line of JSON. `scripts/bench-page` runs it
-//! with the program that is shipped, which `LAMPD` names.
+//! Memory, idle use and first start of both services on a host of the rehearsal, as one line of JSON.
+//! `scripts/bench-page` runs it with the program that is shipped, which `LAMPD` names.
 
 #![allow(
     dead_code,
