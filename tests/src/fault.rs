@@ -26,17 +26,11 @@ pub enum Fault {
     AnswerLost,
     /// The call takes effect after this long.
     Late(Duration),
-    /// The call takes effect when the other end is dropped; see [`Fault::held`].
+    /// The call takes effect when the other end is dropped; see [`crate::Lab::hold`].
     Held(watch::Receiver<()>),
 }
 
 impl Fault {
-    /// The call waits until the first value is dropped, however long a machine takes for what shall happen meanwhile.
-    pub fn held() -> (watch::Sender<()>, Fault) {
-        let (hold, held) = watch::channel(());
-        (hold, Fault::Held(held))
-    }
-
     /// A refusal with status 400.
     pub fn error(code: &'static str, message: &str) -> Fault {
         Fault::Error { status: 400, code, message: message.to_owned() }

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::account::Account;
 use crate::call::Call;
+use crate::fault::Fault;
 use crate::lamp::{LIMIT, Run, command, run};
 use crate::moto::Moto;
 use crate::proxy::Proxy;
@@ -226,6 +227,24 @@ impl Lab {
         }
     }
 
+    /// Holds the next call of this name, such as `ssm:PutParameter`, until the value is dropped, however long a machine
+    /// takes for what shall happen meanwhile.
+    pub fn hold(&self, name: &str) -> Hold {
+        let (gate, held) = watch::channel(());
+        self.proxy.fail(name, 1, Fault::Held(held));
+        Hold { name: name.to_owned(), before: self.times(name), _gate: gate }
+    }
+
+    /// Waits until the held call has come.
+    #[track_caller]
+    pub fn until_held(&self, hold: &Hold) {
+        self.eventually(&format!("{} is called", hold.name), || hold.before < self.times(&hold.name));
+    }
+
+    fn times(&self, name: &str) -> usize {
+        self.proxy.calls().iter().filter(|it| it.name() == name).count()
+    }
+
     /// Waits until a fact holds; fails the test when it does not within two minutes.
     #[track_caller]
     pub fn eventually(&self, what: &str, holds: impl Fn() -> bool) {
@@ -237,6 +256,14 @@ impl Lab {
         }
         panic!("not within two minutes: {what}");
     }
+}
+
+/// A call that is held.
+pub struct Hold {
+    name: String,
+    /// How often it had been called.
+    before: usize,
+    _gate: watch::Sender<()>,
 }
 
 impl Drop for Lab {

@@ -24,7 +24,7 @@ pub mod tls;
 pub use account::Account;
 pub use call::Call;
 pub use fault::Fault;
-pub use lab::Lab;
+pub use lab::{Hold, Lab};
 pub use lamp::Run;
 pub use moto::Moto;
 pub use proxy::Proxy;

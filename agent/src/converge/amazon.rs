@@ -140,6 +140,14 @@ async fn a_plain_amazon_linux_becomes_a_web_server_in_one_pass_and_the_next_does
     assert_eq!(script.log(), Vec::<String>::new());
 }
 
+/// Programs that find what rpm has noted, and change nothing.
+fn knows_packages(script: &Script) {
+    script.on(|host, line| match line.split(' ').collect::<Vec<_>>()[..] {
+        ["rpm", "-q", "--qf", _, _, _, ref names @ ..] => query(host, names),
+        _ => Output::default(),
+    });
+}
+
 /// rpm had noted Apache and nothing of PHP, so its service is not there yet.
 async fn goes_on_where_dnf_was_killed(host: &Host, script: &Script, pass: &Pass<'_>) {
     let all = host.read(RPMDB).unwrap().unwrap();
@@ -162,10 +170,7 @@ async fn goes_on_where_dnf_was_killed(host: &Host, script: &Script, pass: &Pass<
     assert!(!host.exists("/var/lib/lamp/unsynced-packages"));
     let lines = script.log();
     assert!(lines.iter().any(|it| it.ends_with("reinstall httpd")), "{lines:#?}");
-    script.on(|host, line| match line.split(' ').collect::<Vec<_>>()[..] {
-        ["rpm", "-q", "--qf", _, _, _, ref names @ ..] => query(host, names),
-        _ => Output::default(),
-    });
+    knows_packages(script);
 }
 
 /// A failure of dnf is over when it is told, and what dnf cannot install anew stops nothing.
@@ -194,8 +199,5 @@ async fn survives_dnf(host: &Host, script: &Script, pass: &Pass<'_>) {
     host.write("/var/lib/lamp/unsynced-packages", b"", 0o644, None).unwrap();
     assert!(packages(pass).await, "{:#?}", pass.log.follow().borrow());
     assert!(script.log().iter().any(|it| it.contains("reinstall")));
-    script.on(|host, line| match line.split(' ').collect::<Vec<_>>()[..] {
-        ["rpm", "-q", "--qf", _, _, _, ref names @ ..] => query(host, names),
-        _ => Output::default(),
-    });
+    knows_packages(script);
 }

@@ -41,8 +41,8 @@ impl Accounts {
         Accounts { os, mended: OnceLock::new() }
     }
 
-    fn login_user(&self, host: &Host) -> Option<&'static str> {
-        self.os.login_users.iter().copied().find(|it| host.user(it).is_some())
+    fn login_user(os: &Os, host: &Host) -> Option<&'static str> {
+        os.login_users.iter().copied().find(|it| host.user(it).is_some())
     }
 
     /// The tree's owner: the login user where there is one.
@@ -50,7 +50,7 @@ impl Accounts {
         let (gid, _) = host.group(os.web_user).with_context(|| {
             format!("group {} does not exist yet: the web server is not installed", os.web_user)
         })?;
-        let user = Accounts::new(os).login_user(host).and_then(|it| host.user(it)).unwrap_or(ROOT);
+        let user = Self::login_user(os, host).and_then(|it| host.user(it)).unwrap_or(ROOT);
         Ok(Owner { uid: user.uid, gid })
     }
 
@@ -78,7 +78,7 @@ impl Step for Accounts {
     const NAME: &'static str = "accounts";
 
     async fn check(&self, host: &Host) -> anyhow::Result<Option<String>> {
-        if let Some(user) = self.login_user(host)
+        if let Some(user) = Self::login_user(self.os, host)
             && !host.group(self.os.web_user).is_some_and(|(_, members)| members.iter().any(|it| it == user))
         {
             return Ok(Some(format!("{user} is not in group {}", self.os.web_user)));
@@ -91,7 +91,7 @@ impl Step for Accounts {
     }
 
     async fn apply(&self, host: &Host) -> anyhow::Result<()> {
-        if let Some(user) = self.login_user(host) {
+        if let Some(user) = Self::login_user(self.os, host) {
             host.run(&["usermod", "-a", "-G", self.os.web_user, user], Duration::from_secs(20)).await?;
         }
         if !host.exists("/var/www/html") {

@@ -103,7 +103,7 @@ impl Database {
     pub fn reboot(&self, failover: bool) -> anyhow::Result<()> {
         let _turn = self.turn();
         if failover {
-            self.wait_for_standby();
+            self.wait_for_standby()?;
             return self.fail_over("reboot with failover was asked for");
         }
         let server = self.state().primary.clone();

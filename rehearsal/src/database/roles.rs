@@ -86,24 +86,24 @@ impl Database {
     }
 
     /// Whoever asks for a failover has been told yes: a standby that is only slow to answer gets the time.
-    pub(super) fn wait_for_standby(&self) {
+    pub(super) fn wait_for_standby(&self) -> anyhow::Result<()> {
         let give_up = Instant::now() + PATIENCE;
-        let answers = || self.state().standby.clone().is_none_or(|it| it.answers(&self.0.region));
-        while !answers() && Instant::now() < give_up {
+        while self.state().standby.clone().is_some_and(|it| !it.answers(&self.0.region)) {
+            if Instant::now() > give_up {
+                bail!("the standby of {} does not answer", self.0.spec.name);
+            }
             std::thread::sleep(Duration::from_millis(200));
         }
+        Ok(())
     }
 
-    /// Makes the standby the primary and moves the endpoint's name. Whose turn it is does that.
+    /// Makes the standby, which answers, the primary and moves the endpoint's name. Whose turn it is does that.
     pub(super) fn fail_over(&self, why: &str) -> anyhow::Result<()> {
         let (old, new) = {
             let state = self.state();
             let Some(new) = state.standby.clone() else { bail!("{} has no standby", self.0.spec.name) };
             (state.primary.clone(), new)
         };
-        if !new.answers(&self.0.region) {
-            bail!("the standby of {} does not answer", self.0.spec.name);
-        }
         self.note(&format!("failover begins: {why}"));
         self.take_over(&old, &new)?;
         self.note("failover completed");

@@ -1,6 +1,6 @@
 //! Questions on a terminal: only the right answer counts, and only for what was asked about.
 
-use scenarios::{Fault, Lab};
+use scenarios::Lab;
 use serde_json::json;
 
 /// The network and the site.
@@ -26,14 +26,11 @@ fn what_came_after_the_question_is_not_deleted_unasked() {
     let lab = Lab::new(NETWORK);
     lab.up();
     let built = lab.snapshot();
-    let put = || lab.proxy.calls().iter().filter(|it| it.action == "PutParameter").count();
-    let before = put();
     // It has asked, and waits for the lock.
-    let (hold, held) = Fault::held();
-    lab.proxy.fail("ssm:PutParameter", 1, held);
+    let hold = lab.hold("ssm:PutParameter");
     std::thread::scope(|scope| {
         let down = scope.spawn(|| lab.lamp_asked("--on aws down", "lab-vpc"));
-        lab.eventually("it asks for the lock", || before < put());
+        lab.until_held(&hold);
         let tags = json!([{ "Key": "lamp:stack", "Value": "lab-vpc" }, { "Key": "lamp:node", "Value": "elastic-ip/late" }]);
         let tags = json!([{ "ResourceType": "elastic-ip", "Tags": tags }]);
         lab.account().call("ec2", "allocate_address", json!({ "Domain": "vpc", "TagSpecifications": tags }));

@@ -9,13 +9,10 @@ use serde_json::json;
 #[test]
 fn the_second_operator_is_told_who_holds_the_lock_and_since_when() {
     let lab = Lab::new("");
-    let (hold, held) = Fault::held();
-    lab.proxy.fail("elasticfilesystem:CreateFileSystem", 1, held);
+    let hold = lab.hold("elasticfilesystem:CreateFileSystem");
     std::thread::scope(|scope| {
         let first = scope.spawn(|| lab.lamp("--on aws up --yes"));
-        lab.eventually("the first one builds", || {
-            lab.proxy.calls().iter().any(|it| it.action == "CreateFileSystem")
-        });
+        lab.until_held(&hold);
         let (config, home) = (lab.path("lamp.toml"), lab.folder());
         let mark = lab.proxy.mark();
         let words = ["--on", "aws", "--config", config.to_str().unwrap(), "up", "--yes"];
@@ -43,13 +40,10 @@ const SITE: &str = "[parts]\nnetwork = false\npublic_hosts = false\nprivate_host
 fn two_who_saw_nothing_make_one_distribution() {
     let lab = Lab::new(SITE);
     // The second one has made its plan, and waits for the lock until the first one is done.
-    let (hold, held) = Fault::held();
-    lab.proxy.fail("ssm:PutParameter", 1, held);
+    let hold = lab.hold("ssm:PutParameter");
     std::thread::scope(|scope| {
         let late = scope.spawn(|| lab.lamp("--on aws up --yes"));
-        lab.eventually("the second one asks for the lock", || {
-            lab.proxy.calls().iter().any(|it| it.action == "PutParameter")
-        });
+        lab.until_held(&hold);
         let (config, home) = (lab.path("lamp.toml"), lab.folder());
         let words = ["--on", "aws", "--config", config.to_str().unwrap(), "up", "--yes"];
         let first = scenarios::lamp::command(home, &lab.proxy.url(), &words);
@@ -76,13 +70,10 @@ fn what_aws_gets_done_before_the_lock_is_had_is_no_other_plan() {
         is_made && call.action == "DescribeDBInstances"
     });
     lab.lamp("--on aws up --yes").expect(1);
-    let (hold, held) = Fault::held();
-    lab.proxy.fail("ssm:PutParameter", 1, held);
-    let put = || lab.proxy.calls().iter().filter(|it| it.action == "PutParameter").count();
-    let before = put();
+    let hold = lab.hold("ssm:PutParameter");
     std::thread::scope(|scope| {
         let up = scope.spawn(|| lab.up());
-        lab.eventually("it asks for the lock", || before < put());
+        lab.until_held(&hold);
         // By now it has seen that the database is being made.
         lab.proxy.slow(Slow::default());
         drop(hold);
@@ -103,13 +94,10 @@ fn what_somebody_changed_before_the_lock_is_had_is_another_plan() {
         lab.account().call("ec2", "create_tags", tags);
     };
     rename("vpc", "VpcId");
-    let (hold, held) = Fault::held();
-    lab.proxy.fail("ssm:PutParameter", 1, held);
-    let put = || lab.proxy.calls().iter().filter(|it| it.action == "PutParameter").count();
-    let before = put();
+    let hold = lab.hold("ssm:PutParameter");
     std::thread::scope(|scope| {
         let late = scope.spawn(|| lab.lamp("--on aws up --yes"));
-        lab.eventually("it asks for the lock", || before < put());
+        lab.until_held(&hold);
         rename("subnet", "SubnetId");
         drop(hold);
         late.join().unwrap().expect(1).says(&["the account changed since the plan was made"]);
