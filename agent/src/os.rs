@@ -42,24 +42,7 @@ pub struct Packages {
     pub lists: Option<&'static str>,
     pub refresh: &'static [&'static str],
     pub install: &'static [&'static str],
-    /// What is quicker when it is installed before the rest.
-    pub ahead: Option<Ahead>,
     pub damage: Damage,
-}
-
-/// Packages that make the others quicker to install when they come first.
-#[derive(Debug, PartialEq)]
-pub struct Ahead {
-    /// Prints the names of all that packages need, each as the last word of a line.
-    pub needs: &'static [&'static str],
-    /// What an installation runs under.
-    pub under: &'static [&'static str],
-    /// Options for what somebody else will ask for.
-    pub auto: &'static [&'static str],
-    /// They begin with this and a version,
-    pub family: &'static str,
-    /// and don't end with one of these.
-    pub but: &'static [&'static str],
 }
 
 /// How an interrupted installation is completed.

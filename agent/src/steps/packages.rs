@@ -1,10 +1,6 @@
 //! Apache, PHP, the database client, and what mounting the shared files needs.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Mutex,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
 use shared::agent::{AgentConfig, Transport};
 
@@ -12,11 +8,7 @@ use super::{
     heal::heal,
     torn::{self, Note},
 };
-use crate::{
-    converge::Step,
-    host::{Host, last_words},
-    os::{Ahead, Os},
-};
+use crate::{converge::Step, host::Host, os::Os};
 
 /// Package managers take turns.
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -102,21 +94,7 @@ impl<'a> Packages<'a> {
 
     async fn install(&self, host: &Host, names: &[&str]) -> anyhow::Result<()> {
         self.note.begin(host)?;
-        let install = self.os.packages.install;
-        // What is there already has nothing to be quicker with.
-        if let (Some(ahead), Err(_)) = (&self.os.packages.ahead, self.os.php(host)) {
-            let needs = host.try_run(&[ahead.needs, names].concat(), Duration::from_secs(60)).await?;
-            let first: Vec<&str> = first(ahead, &needs.stdout).into_iter().collect();
-            if !first.is_empty() {
-                // Only quicker: what fails here fails once more below.
-                let out =
-                    host.try_run(&[ahead.under, install, ahead.auto, &first].concat(), Self::TIMEOUT).await?;
-                if out.code != 0 {
-                    tracing::warn!("packages: {}", last_words(&out));
-                }
-            }
-        }
-        let argv = [install, names].concat();
+        let argv = [self.os.packages.install, names].concat();
         let out = host.try_run(&argv, Self::TIMEOUT).await?;
         if out.code != 0 && out.is_own_end() {
             // It cleaned up behind itself: nothing is torn, and nothing has to be installed anew.
@@ -138,15 +116,6 @@ impl<'a> Packages<'a> {
         }
         Ok(())
     }
-}
-
-/// Of all that is needed, what should be installed before the rest.
-fn first<'a>(ahead: &Ahead, needs: &'a str) -> BTreeSet<&'a str> {
-    let names = needs.lines().filter_map(|it| it.split_whitespace().next_back());
-    let versioned = |it: &&str| {
-        it.strip_prefix(ahead.family).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-    };
-    names.filter(versioned).filter(|it| !ahead.but.iter().any(|end| it.ends_with(end))).collect()
 }
 
 impl Step for Packages<'_> {
@@ -250,14 +219,6 @@ mod tests {
             let lines = asked.filter(|it| have.contains(it)).map(|it| format!("{it} installed 1.0\n"));
             return Output { code: 1, stdout: lines.collect(), stderr: String::new() };
         }
-        if line.starts_with("apt-cache depends ") {
-            let needs = "php-fpm\n  Depends: php8.2-fpm\nphp8.2-fpm\n  Depends: libxml2\n  Depends: php8.2-common\n\
-                         php8.2-common\n |Depends: php8.2-cgi\n  Depends: <php8.2-json>\n";
-            return Output { stdout: needs.to_owned(), ..Output::default() };
-        }
-        if line.contains(" install --mark-auto ") {
-            return Output::default();
-        }
         if line.contains(" install ") && *failures > 0 {
             *failures -= 1;
             return Output { code: 100, stderr: "E: 404 Not Found".into(), ..Output::default() };
@@ -345,7 +306,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_modules_of_php_come_before_the_ways_of_running_it_and_are_synced_at_the_end() {
+    async fn files_are_synced_when_everything_is_unpacked() {
         let (host, script) = scripted();
         let (seen, versions) = (Mutex::default(), Mutex::default());
         let step = Packages::new(os(&host), None, &seen, &versions);
@@ -354,9 +315,7 @@ mod tests {
         assert!(run(&host, &Log::default(), &step).await);
         let log = script.log();
         let at = |end: &str| log.iter().position(|it| it.contains(end)).unwrap_or_else(|| panic!("{log:#?}"));
-        assert!(at("--mark-auto php8.2-common") < at("install apache2 php-fpm"), "{log:#?}");
         assert!(at("install apache2 php-fpm") < at("sync"), "{log:#?}");
-        assert!(log[at("--mark-auto")].ends_with("php8.2-common"), "{log:#?}");
     }
 
     #[tokio::test]

@@ -25,6 +25,7 @@ fn plain(lab: Lab, _database: Database) {
     eprintln!("plain image: ready {} s after the installation began", took.as_secs());
 
     tells_a_person(&host);
+    installs_modules_first(&host);
     serves_the_site(&host);
     serves_dbinfo_under_no_url(&host);
     has_the_labs_accounts_and_modes(&host);
@@ -58,6 +59,17 @@ fn tells_a_person(host: &Host) {
     let want: Vec<Vec<&str>> = steps.keys().map(|it| vec![it.as_str(), "ok"]).collect();
     assert!(want.contains(&vec!["web", "ok"]), "{steps:?}");
     assert_eq!(shown, want);
+}
+
+/// Each module is switched on once, and what nobody asked for can go when nothing needs it.
+fn installs_modules_first(host: &Host) {
+    let log = host.sh("cat /var/log/dpkg.log");
+    let at =
+        |what: &str| log.lines().position(|it| it.contains(what)).unwrap_or_else(|| panic!("{what}: {log}"));
+    assert!(at("status installed php8.2-mysql") < at("status unpacked php8.2-cli"), "{log}");
+    assert_eq!(log.matches(" configure php8.2-mysql").count(), 1, "{log}");
+    let asked = host.sh("apt-mark showmanual | grep -E 'apache|php|psmisc|mariadb'");
+    assert_eq!(asked, "apache2\nmariadb-client\nphp-fpm\nphp-mysql\n");
 }
 
 fn serves_the_site(host: &Host) {

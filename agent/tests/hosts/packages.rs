@@ -23,7 +23,7 @@ fn a_locked_package_database_and_a_mirror_that_is_down_delay_and_do_not_defeat()
     hold(&host);
     host.install();
     host.until("waiting for the lock", Duration::from_secs(120), || {
-        !host.sh("pgrep -f '[a]pt-get.*--mark-auto' || true").is_empty()
+        !host.sh("pgrep -f '[a]pt-get.* install' || true").is_empty()
     });
     host.sh("kill -0 $(cat /run/held)");
     let (state, words) = host.step("packages");
@@ -64,6 +64,22 @@ fn killed_while_unpacking_it_goes_on_in_the_same_boot() {
     assert_eq!(host.sh("pgrep -x dpkg || true"), "");
     host.until_ready();
     assert_eq!(host.sh("dpkg --audit"), "");
+}
+
+#[test]
+fn modules_that_cannot_be_installed_first_are_left_to_the_package_manager() {
+    let lab = Lab::new();
+    lab.put_usual();
+    let host = lab.host("web1", rehearsal::Image::plain());
+    host.sh(
+        "printf '#!/bin/sh\\n[ -z \"$DEBIAN_HAS_FRONTEND\" ] || { touch /run/tried; exit 1; }\\nexec /usr/bin/ucf \"$@\"\\n' \
+         > /usr/local/bin/ucf; chmod +x /usr/local/bin/ucf",
+    );
+    host.install();
+    host.until_ready();
+    host.sh("test -e /run/tried; php8.2 -m | grep -qx mysqli");
+    assert_eq!(host.sh("dpkg --audit"), "");
+    assert!(!host.journal().contains("once more"), "{}", host.journal());
 }
 
 #[test]
