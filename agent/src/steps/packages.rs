@@ -281,6 +281,12 @@ mod tests {
         assert!(crate::converge::fit(&reports));
         assert!(versions.lock().unwrap().contains_key("apache2"), "what the others have is still known");
         assert!(More::new(os, None, &more_seen, &versions).is_none());
+        // Nor does a power cut during its installation.
+        host.write(more.0.note.0, b"an earlier boot", 0o644, None).unwrap();
+        script.log();
+        assert!(run(&host, &log, &Packages::new(os, Some(&config), &seen, &versions)).await);
+        assert_eq!(script.log(), Vec::<String>::new());
+        assert!(more.check(&host).await.unwrap().is_some_and(|it| it.contains("the power went")));
     }
 
     #[tokio::test]

@@ -171,6 +171,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_list_of_damage_that_was_cut_off_is_asked_for_until_nothing_is_new() {
+        let (host, script) = scripted();
+        host.write(BOOT, b"first", 0o644, None).unwrap();
+        NOTE.begin(&host).unwrap();
+        host.write(BOOT, b"second", 0o644, None).unwrap();
+        let mut mended = Vec::new();
+        script.on(move |_, line| {
+            if let Some(name) = line.strip_prefix("again ") {
+                mended.push(name.to_owned());
+            }
+            let stdout = match line.strip_prefix("owner /usr/bin/") {
+                Some(name) => format!("{name}: /usr/bin/{name}\n"),
+                // The last of what is damaged still; one cannot be mended.
+                None if line == "verify" => {
+                    let left = ["never", "early", "late"]
+                        .into_iter()
+                        .filter(|it| !mended.contains(&(*it).to_owned()));
+                    format!("??5??????   /usr/bin/{}\n", left.last().unwrap_or("never"))
+                }
+                None => String::new(),
+            };
+            Output { stdout, ..Output::default() }
+        });
+        NOTE.mend(&DAMAGE, &host).await.unwrap();
+        let again: Vec<String> = script.log().into_iter().filter(|it| it.starts_with("again")).collect();
+        assert_eq!(again, ["again late", "again early", "again never"]);
+        assert_eq!(NOTE.check(&host).unwrap(), None);
+    }
+
+    #[tokio::test]
     async fn an_agent_that_was_killed_within_one_boot_only_syncs() {
         let (host, script) = scripted();
         host.write(BOOT, b"first", 0o644, None).unwrap();

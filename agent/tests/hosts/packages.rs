@@ -26,6 +26,10 @@ fn a_locked_package_database_and_a_mirror_that_is_down_delay_and_do_not_defeat()
         !host.sh("pgrep -f '[a]pt-get.* install' || true").is_empty()
     });
     host.sh("kill -0 $(cat /run/held)");
+    // Settings that are read again end no package manager.
+    let manager = host.sh("pgrep -x apt-get");
+    host.sh("systemctl reload lampd; sleep 1");
+    assert_eq!(host.sh("pgrep -x apt-get"), manager);
     let (state, words) = host.step("packages");
     assert!(state == "working" && words.contains("not installed: apache2"), "{state}: {words}");
     // It goes on as soon as the lock is free, and finds no mirror.
