@@ -3,8 +3,10 @@
 use mysql_async::{Conn, Error, Row, Value, prelude::Queryable};
 use serde::Serialize;
 
-/// More than this many rows are neither fetched nor shown.
-pub const MOST: usize = 1000;
+/// More than this many rows are neither fetched nor shown,
+const MOST: usize = 1000;
+/// nor what comes after this many bytes: some hundred times what the lab's columns hold, far below what the page may use.
+const MOST_BYTES: usize = 4 << 20;
 
 /// Both in one round trip. The limit is one more than is shown, to know whether there are more.
 const ASK: &str = "SELECT @@hostname, @@global.read_only, @@version; \
@@ -83,10 +85,11 @@ impl Trouble {
     pub fn of(err: &Error, at: &str) -> Trouble {
         let Error::Server(it) = err else {
             let mut words = err.to_string();
-            for noise in ["Input/output error: ", "Driver error: ", "`", "."] {
+            for noise in ["Input/output error: ", "Driver error: ", "`"] {
                 words = words.replace(noise, "");
             }
-            return Trouble::Away(format!("the database at {at} cannot be reached: {}", words.trim()));
+            let words = words.trim().trim_end_matches(['.', '\'']);
+            return Trouble::Away(format!("the database at {at} cannot be reached: {words}"));
         };
         match it.code {
             1146 => Trouble::NoTable,
@@ -105,6 +108,9 @@ impl Trouble {
                 Trouble::Refused(format!("the database at {at} does not accept connections from this host"))
             }
             1053 | 1927 | 3169 => Trouble::Away(format!("the database at {at} is shutting down")),
+            code if it.message.contains("'@'") => {
+                Trouble::Other(format!("the database at {at} answers with error {code}"))
+            }
             code => Trouble::Other(format!("the database at {at} answers with error {code}: {}", it.message)),
         }
     }
@@ -117,10 +123,17 @@ impl Trouble {
 pub async fn ask(conn: &mut Conn, endpoint: &str, address: &str, encrypted: bool) -> Result<Answer, Error> {
     let mut result = conn.query_iter(ASK).await?;
     let about: Vec<Row> = result.collect().await?;
-    let mut rows: Vec<Sample> = result.collect::<Row>().await?.into_iter().map(sample).collect();
+    let (mut rows, mut bytes, mut truncated) = (Vec::new(), 0, false);
+    while let Some(row) = result.next().await? {
+        let row = sample(row);
+        bytes += [&row.id, &row.name, &row.address].into_iter().flatten().map(String::len).sum::<usize>();
+        truncated = rows.len() == MOST || bytes > MOST_BYTES && !rows.is_empty();
+        if truncated {
+            break;
+        }
+        rows.push(row);
+    }
     result.drop_result().await?;
-    let truncated = rows.len() > MOST;
-    rows.truncate(MOST);
     let mut about = about.into_iter().next().map(Row::unwrap).unwrap_or_default().into_iter().map(text);
     let mut next = || about.next().flatten().unwrap_or_default();
     let (hostname, read_only, version) = (next(), next(), next());
@@ -161,12 +174,21 @@ mod tests {
 
     #[test]
     fn what_has_to_be_mended_by_somebody_is_told_as_refused_and_without_accounts() {
+        let of = |code, message: &str| {
+            let message = message.to_owned();
+            Trouble::of(
+                &Error::Server(mysql_async::ServerError { code, message, state: "42000".into() }),
+                "db",
+            )
+        };
         for (code, words) in [(1142, "may not read the table"), (1143, "may not read"), (3159, "encrypted")] {
-            let message = "SELECT command denied to user 'admin'@'10.1.3.98' for table 'SAMPLE'".to_owned();
-            let err = Error::Server(mysql_async::ServerError { code, message, state: "42000".into() });
-            let trouble = Trouble::of(&err, "db");
+            let trouble = of(code, "SELECT command denied to user 'admin'@'10.1.3.98' for table 'SAMPLE'");
             assert!(matches!(&trouble, Trouble::Refused(it) if it.contains(words)), "{trouble:?}");
             assert!(!trouble.words().contains("admin") && !trouble.words().contains("10.1."), "{trouble:?}");
         }
+        let locked = of(3118, "Access denied for user 'admin'@'10.1.3.98'. Account is locked.");
+        assert_eq!(locked.words(), "the database at db answers with error 3118");
+        let column = of(1054, "Unknown column 'ADDRESS' in 'SELECT'");
+        assert!(column.words().ends_with("error 1054: Unknown column 'ADDRESS' in 'SELECT'"), "{column:?}");
     }
 }

@@ -76,18 +76,19 @@ async fn index_json(State(app): State<App>) -> Response<Body> {
 async fn page(app: &App, json: bool) -> Response<Full<Bytes>> {
     let began = Instant::now();
     let page = app.share.page().await;
-    let (kind, body) = if json { (JSON, page.json.clone()) } else { (HTML, page.html.clone()) };
-    let mut response = answer(page.fine, kind, body);
+    let fine = page.is_fine();
+    let (kind, body) = if json { (JSON, page.json()) } else { (HTML, page.html()) };
+    let mut response = answer(fine, kind, body);
     let headers = response.headers_mut();
     headers.insert(header::VARY, HeaderValue::from_static("accept"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if !json {
         headers.insert(header::CONTENT_SECURITY_POLICY, app.policy.clone());
     }
-    if !page.fine {
+    if !fine {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
-    app.metrics.request(began.elapsed(), page.fine);
+    app.metrics.request(began.elapsed(), fine);
     response
 }
 
@@ -101,7 +102,7 @@ async fn healthz(State(app): State<App>) -> Response<Body> {
 
 async fn readyz(State(app): State<App>) -> Response<Body> {
     let page = app.share.page().await;
-    let ready = app.health.ready(page.trouble.as_ref()).await;
+    let ready = app.health.ready(page.trouble()).await;
     let body = serde_json::to_vec_pretty(&ready).unwrap_or_default();
     answer(ready.ready, JSON, body.into()).map(Body::new)
 }

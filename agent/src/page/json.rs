@@ -16,6 +16,7 @@ struct Page<'a> {
     host: &'a Identity,
     generation: &'a Option<String>,
     converged: bool,
+    /// Of another one than the stack has now only the rows are shown.
     database: Option<&'a Server>,
     rows: Option<&'a [Sample]>,
     truncated: bool,
@@ -37,21 +38,21 @@ struct Files<'a> {
 }
 
 /// The text of `/index.json`.
-pub fn json(content: &Content<'_>) -> Vec<u8> {
-    let feed = content.feed;
+pub fn json(content: &Content) -> Vec<u8> {
+    let (feed, good) = (&content.feed, content.good.as_deref());
     let age = |at: SystemTime| content.now.duration_since(at).unwrap_or_default().as_secs_f64();
     let step = feed.steps.get("efs");
     let page = Page {
         host: &feed.identity,
         generation: &feed.generation,
         converged: feed.converged,
-        database: content.good.map(|it| &it.answer.server),
-        rows: content.good.map(|it| it.answer.rows.as_slice()),
-        truncated: content.good.is_some_and(|it| it.answer.truncated),
-        as_of: content.good.map(|it| view::time(it.at)),
-        age_seconds: content.good.map(|it| (age(it.at) * 1000.0).round() / 1000.0),
-        stale: content.good.is_some() && content.trouble.is_some(),
-        trouble: content.trouble.map(super::answer::Trouble::words),
+        database: content.server(),
+        rows: good.map(|it| it.answer.rows.as_slice()),
+        truncated: good.is_some_and(|it| it.answer.truncated),
+        as_of: good.map(|it| view::time(it.at)),
+        age_seconds: good.map(|it| (age(it.at) * 1000.0).round() / 1000.0),
+        stale: good.is_some() && content.trouble.is_some(),
+        trouble: content.trouble.as_ref().map(super::answer::Trouble::words),
         files: feed.files.as_ref().map(|it| Files {
             id: &it.id,
             transport: &it.transport,

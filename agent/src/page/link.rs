@@ -9,7 +9,7 @@
 
 use std::{
     net::IpAddr,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
@@ -45,7 +45,6 @@ pub struct State {
     pub pool: Option<Arc<Pool>>,
     /// Why nobody should even try.
     pub trouble: Option<Trouble>,
-    pub since: Option<Instant>,
 }
 
 pub struct Link {
@@ -88,7 +87,9 @@ impl Link {
             drop(timeout(SUSPICIOUS, looked.changed()).await);
         }
         let result = self.try_ask().await;
-        self.metrics.query(came.elapsed(), result.is_ok());
+        if result.is_err() {
+            self.metrics.query_failures.fetch_add(1, Relaxed);
+        }
         result
     }
 
@@ -99,6 +100,7 @@ impl Link {
         self.under_way.send_modify(|it| it.push(began));
         let _guard = UnderWay(self, began);
         let result = timeout(PATIENCE, pool.ask_in(turn)).await;
+        self.metrics.queries.add(began.elapsed());
         let result = result.unwrap_or_else(|_| Err(silent()));
         if let Err(trouble) = &result
             && trouble.is_lasting()
@@ -111,7 +113,7 @@ impl Link {
     async fn try_ask(&self) -> Result<Answer, Trouble> {
         let mut follow = self.state.subscribe();
         loop {
-            let State { pool, trouble, .. } = follow.borrow_and_update().clone();
+            let State { pool, trouble } = follow.borrow_and_update().clone();
             if let Some(trouble) = trouble {
                 return Err(trouble);
             }
@@ -140,10 +142,13 @@ impl Link {
             }
             tracing::warn!("{}", trouble.words());
             it.trouble = Some(trouble.clone());
-            it.since = Some(Instant::now());
             true
         });
         self.worry.notify_one();
+    }
+
+    fn pool(&self, database: &DatabaseFeed, address: IpAddr) -> Arc<Pool> {
+        Arc::new(Pool::new(database, address, &self.metrics.connects))
     }
 
     fn address(&self) -> Option<IpAddr> {
@@ -155,7 +160,7 @@ impl Link {
             if it.trouble.is_some() {
                 tracing::info!("the database at {} answers", pool.address);
             }
-            *it = State { pool: Some(pool), ..State::default() };
+            *it = State { pool: Some(pool), trouble: None };
         });
     }
 
@@ -184,7 +189,7 @@ impl Link {
                 let trouble = nothing.map(|it| Trouble::Unknown(it.to_owned()));
                 self.state.send_if_modified(|it| {
                     let moved = it.pool.is_some() || it.trouble != trouble;
-                    *it = State { pool: None, trouble, since: Some(Instant::now()) };
+                    *it = State { pool: None, trouble };
                     moved
                 });
             }
@@ -210,7 +215,7 @@ impl Link {
                 place.filter(|_| due && self.state().trouble.is_some() && attempts.len() < ATTEMPTS)
             {
                 (tried, last) = (Some(Instant::now()), Some(place));
-                let pool = Arc::new(Pool::new(database, place));
+                let pool = self.pool(database, place);
                 attempts.spawn(async move {
                     pool.ask().await.map(|_| pool.clone()).or_else(|err| fine(err, pool))
                 });
@@ -241,7 +246,7 @@ impl Link {
 
     /// Where the name leads now, and past the `last` that was tried; opens the way there if nothing speaks against it.
     async fn look(&self, database: &DatabaseFeed, names: &mut Names, last: Option<IpAddr>) -> Option<IpAddr> {
-        let State { pool, trouble, .. } = self.state();
+        let State { pool, trouble } = self.state();
         match names.resolve(&database.endpoint).await {
             Resolved::At(addresses) => match &pool {
                 Some(pool) if addresses.contains(&pool.address) => {
@@ -249,7 +254,7 @@ impl Link {
                 }
                 _ => {
                     let first = addresses.first().copied()?;
-                    let fresh = Arc::new(Pool::new(database, first));
+                    let fresh = self.pool(database, first);
                     if let Some(old) = &pool {
                         tracing::info!("{} moved from {} to {first}", database.endpoint, old.address);
                     }

@@ -3,7 +3,7 @@
 use std::{
     fmt::Write as _,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -21,22 +21,23 @@ const BOUNDS: [f64; 8] = [0.001, 0.005, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0];
 pub struct Metrics {
     requests: Histogram,
     pub unavailable: AtomicU64,
-    queries: Histogram,
-    query_failures: AtomicU64,
+    pub queries: Histogram,
+    pub query_failures: AtomicU64,
+    pub connects: Arc<AtomicU64>,
     pub connections: AtomicU64,
     pub open: AtomicU64,
     machine: Mutex<Option<System>>,
 }
 
 #[derive(Default)]
-struct Histogram {
+pub struct Histogram {
     buckets: [AtomicU64; BOUNDS.len()],
     micros: AtomicU64,
     count: AtomicU64,
 }
 
 impl Histogram {
-    fn add(&self, took: Duration) {
+    pub fn add(&self, took: Duration) {
         let seconds = took.as_secs_f64();
         if let Some(at) = BOUNDS.iter().position(|it| seconds <= *it) {
             self.buckets[at].fetch_add(1, Relaxed);
@@ -65,14 +66,6 @@ impl Metrics {
         self.requests.add(took);
         if !fine {
             self.unavailable.fetch_add(1, Relaxed);
-        }
-    }
-
-    /// Counts a query.
-    pub fn query(&self, took: Duration, fine: bool) {
-        self.queries.add(took);
-        if !fine {
-            self.query_failures.fetch_add(1, Relaxed);
         }
     }
 
@@ -106,8 +99,7 @@ impl Metrics {
             &steps(&|it| f64::from(it.applied)),
         );
         let state = link.state();
-        let (idle, busy, connected) =
-            state.pool.as_ref().map_or((0, 0, 0), |it| (it.idle(), it.busy(), it.connected.load(Relaxed)));
+        let (idle, open) = state.pool.as_ref().map_or((0, 0), |it| (it.idle(), it.open()));
         put(
             "lamp_database_up",
             "gauge",
@@ -119,20 +111,23 @@ impl Metrics {
             "lamp_pool_connections",
             "gauge",
             "Connections to the database.",
-            &[("{state=\"idle\"}".to_owned(), count(idle)), ("{state=\"busy\"}".to_owned(), count(busy))],
-        );
-        put(
-            "lamp_pool_connects_total",
-            "counter",
-            "Connections opened to the present address.",
-            &one(count(connected)),
+            &[
+                ("{state=\"idle\"}".to_owned(), count(idle)),
+                ("{state=\"busy\"}".to_owned(), count(open.saturating_sub(idle))),
+            ],
         );
         #[expect(clippy::cast_precision_loss, reason = "a counter beyond 2^53 is not to be expected")]
         let total = |it: &AtomicU64| one(it.load(Relaxed) as f64);
         put(
+            "lamp_pool_connects_total",
+            "counter",
+            "Connections to the database that were tried.",
+            &total(&self.connects),
+        );
+        put(
             "lamp_query_failures_total",
             "counter",
-            "Queries without an answer.",
+            "Questions to the database without an answer.",
             &total(&self.query_failures),
         );
         put(
@@ -149,7 +144,11 @@ impl Metrics {
         for (name, help, rows) in disks() {
             put(name, "gauge", help, &rows);
         }
-        self.queries.write(&mut out, "lamp_query_seconds", "How long queries took.");
+        self.queries.write(
+            &mut out,
+            "lamp_query_seconds",
+            "How long queries took that reached for the database.",
+        );
         self.requests.write(&mut out, "lamp_http_request_seconds", "How long requests for the index took.");
         out
     }

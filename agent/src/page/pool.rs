@@ -6,16 +6,17 @@
 
 use std::{
     net::IpAddr,
+    pin::pin,
     sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use mysql_async::{Conn, Error, Opts, OptsBuilder, SslOpts};
 use tokio::{
-    sync::{Semaphore, SemaphorePermit},
+    sync::{Notify, Semaphore, SemaphorePermit},
     time::timeout,
 };
 
@@ -32,8 +33,21 @@ pub struct Pool {
     endpoint: String,
     encrypted: bool,
     slots: Semaphore,
-    idle: Mutex<Vec<Conn>>,
-    pub connected: AtomicUsize,
+    idle: Mutex<Vec<Open>>,
+    /// Rings when somebody is done with a connection; each connection has a handle of it.
+    returned: Arc<Notify>,
+    connects: Arc<AtomicU64>,
+}
+
+struct Open {
+    conn: Conn,
+    returned: Arc<Notify>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.returned.notify_waiters();
+    }
 }
 
 /// How to reach a database, wherever its name leads.
@@ -58,8 +72,8 @@ pub fn opts(database: &DatabaseFeed) -> OptsBuilder {
 }
 
 impl Pool {
-    /// For one address that the database's name led to; nothing is connected yet.
-    pub fn new(database: &DatabaseFeed, address: IpAddr) -> Pool {
+    /// For one address that the database's name led to; nothing is connected yet. Each connection is added to `connects`.
+    pub fn new(database: &DatabaseFeed, address: IpAddr, connects: &Arc<AtomicU64>) -> Pool {
         let opts = opts(database).resolved_ips(Some(vec![address]));
         Pool {
             opts: opts.into(),
@@ -68,7 +82,8 @@ impl Pool {
             encrypted: database.roots.is_some(),
             slots: Semaphore::new(MOST),
             idle: Mutex::default(),
-            connected: AtomicUsize::new(0),
+            returned: Arc::default(),
+            connects: connects.clone(),
         }
     }
 
@@ -94,38 +109,53 @@ impl Pool {
     /// # Errors
     /// Why there is no answer.
     pub async fn ask_in(&self, _turn: SemaphorePermit<'_>) -> Result<Answer, Trouble> {
-        if let Some(conn) = self.take() {
-            match self.ask_over(conn).await {
-                Err(Error::Io(_) | Error::Driver(_)) => self.forget(),
-                result => return result.map_err(|err| self.trouble(&err)),
+        loop {
+            let mut returned = pin!(self.returned.notified());
+            // Whatever comes back from here on is not missed.
+            returned.as_mut().enable();
+            if let Some(open) = self.take() {
+                match self.ask_over(open).await {
+                    Err(Error::Io(_) | Error::Driver(_)) => self.forget(),
+                    result => return result.map_err(|err| self.trouble(&err)),
+                }
+            }
+            // The server has closed what lay idle (a restart does that): only a fresh connection tells how it is now.
+            match self.connect().await {
+                Ok(open) => return self.ask_over(open).await.map_err(|err| self.trouble(&err)),
+                // It has no place for one more, or a new password: those that are open do as well.
+                Err(Error::Server(_)) if self.open() > 0 => returned.await,
+                // Whoever is not let in fares no better a moment later.
+                Err(err) => {
+                    return Err(match self.trouble(&err) {
+                        Trouble::Other(words) => Trouble::Refused(words),
+                        known => known,
+                    });
+                }
             }
         }
-        // The server has closed what lay idle (a restart does that): only a fresh connection tells how it is now.
-        let conn = self.connect().await?;
-        self.ask_over(conn).await.map_err(|err| self.trouble(&err))
     }
 
-    async fn connect(&self) -> Result<Conn, Trouble> {
-        self.connected.fetch_add(1, Ordering::Relaxed);
+    async fn connect(&self) -> Result<Open, Error> {
+        self.connects.fetch_add(1, Ordering::Relaxed);
         match timeout(CONNECT, Conn::new(self.opts.clone())).await {
-            Ok(result) => result.map_err(|err| self.trouble(&err)),
-            Err(_) => Err(Trouble::Away(format!(
-                "the database at {} cannot be reached: no connection within {} s",
-                self.place(),
-                CONNECT.as_secs()
-            ))),
+            Ok(result) => result.map(|conn| Open { conn, returned: self.returned.clone() }),
+            Err(_) => {
+                let words = format!("no connection within {} s", CONNECT.as_secs());
+                Err(std::io::Error::new(std::io::ErrorKind::TimedOut, words).into())
+            }
         }
     }
 
-    async fn ask_over(&self, mut conn: Conn) -> Result<Answer, Error> {
-        let result = ask(&mut conn, &self.endpoint, &self.address.to_string(), self.encrypted).await;
+    async fn ask_over(&self, mut open: Open) -> Result<Answer, Error> {
+        let result = ask(&mut open.conn, &self.endpoint, &self.address.to_string(), self.encrypted).await;
         if matches!(result, Ok(_) | Err(Error::Server(_))) {
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(open);
+            self.returned.notify_waiters();
         }
         result
     }
 
-    fn take(&self) -> Option<Conn> {
+    fn take(&self) -> Option<Open> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
@@ -139,9 +169,9 @@ impl Pool {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Connections in use.
-    pub fn busy(&self) -> usize {
-        MOST - self.slots.available_permits()
+    /// Connections, at rest or in use.
+    pub fn open(&self) -> usize {
+        Arc::strong_count(&self.returned) - 1
     }
 
     fn trouble(&self, err: &Error) -> Trouble {

@@ -4,7 +4,7 @@
 //! default; 0 means that every request has its own). A thousand requests in a moment so cost the database one query.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::{
-    answer::{Answer, Trouble},
+    answer::{Answer, Server, Trouble},
     json,
     link::Link,
     view,
@@ -22,21 +22,19 @@ use crate::feed::Feed;
 /// Queries of this page under way at once; a slow database is not helped by more.
 const FLIGHTS: usize = 4;
 
-/// A finished page, ready to be sent to many.
+/// A page for many, in each of its forms from when somebody asks for that.
 pub struct Snapshot {
-    pub begun: Instant,
-    pub html: Bytes,
-    pub json: Bytes,
-    /// 200, or 503 while there are no rows to show.
-    pub fine: bool,
-    pub trouble: Option<Trouble>,
+    begun: Instant,
+    content: Content,
+    html: OnceLock<Bytes>,
+    json: OnceLock<Bytes>,
 }
 
 /// What a page shows: the newest rows that there are, and what is wrong.
-pub struct Content<'a> {
-    pub feed: &'a Feed,
-    pub good: Option<&'a Good>,
-    pub trouble: Option<&'a Trouble>,
+pub struct Content {
+    pub feed: Arc<Feed>,
+    pub good: Option<Arc<Good>>,
+    pub trouble: Option<Trouble>,
     pub now: SystemTime,
 }
 
@@ -45,6 +43,33 @@ pub struct Good {
     pub answer: Answer,
     pub begun: Instant,
     pub at: SystemTime,
+}
+
+impl Snapshot {
+    pub fn html(&self) -> Bytes {
+        self.html.get_or_init(|| view::html(&self.content).into()).clone()
+    }
+
+    pub fn json(&self) -> Bytes {
+        self.json.get_or_init(|| json::json(&self.content).into()).clone()
+    }
+
+    /// 200, or 503 while there are no rows to show.
+    pub fn is_fine(&self) -> bool {
+        self.content.good.is_some()
+    }
+
+    pub fn trouble(&self) -> Option<&Trouble> {
+        self.content.trouble.as_ref()
+    }
+}
+
+impl Content {
+    /// Which database the rows are of, as long as it is the one that the stack has now.
+    pub fn server(&self) -> Option<&Server> {
+        let present = self.feed.database.as_ref()?;
+        Some(&self.good.as_ref()?.answer.server).filter(|it| it.endpoint == present.endpoint)
+    }
 }
 
 pub struct Share {
@@ -153,16 +178,7 @@ impl Share {
                 (board.good.clone(), Some(trouble))
             }
         };
-        let feed = self.feed.borrow().clone();
-        let content =
-            Content { feed: &feed, good: good.as_deref(), trouble: trouble.as_ref(), now: SystemTime::now() };
-        let page = Snapshot {
-            begun,
-            html: view::html(&content).into(),
-            json: json::json(&content).into(),
-            fine: good.is_some(),
-            trouble,
-        };
-        Arc::new(page)
+        let content = Content { feed: self.feed.borrow().clone(), good, trouble, now: SystemTime::now() };
+        Arc::new(Snapshot { begun, content, html: OnceLock::new(), json: OnceLock::new() })
     }
 }

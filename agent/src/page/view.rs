@@ -9,7 +9,7 @@ use base64::Engine;
 use sha2::{Digest, Sha256};
 
 use super::{
-    answer::{CREATE, MOST, Role, Sample, Trouble},
+    answer::{CREATE, Role, Sample, Trouble},
     escaped::Escaped,
     share::Content,
 };
@@ -23,15 +23,15 @@ pub fn style_hash() -> String {
 }
 
 /// The whole page.
-pub fn html(content: &Content<'_>) -> Vec<u8> {
-    let rows = content.good.map_or(0, |it| it.answer.rows.len());
+pub fn html(content: &Content) -> Vec<u8> {
+    let rows = content.good.as_ref().map_or(0, |it| it.answer.rows.len());
     let mut out = String::with_capacity(6 * 1024 + rows * 96);
     // Writing into a String does not fail.
     let _ = write(&mut out, content);
     out.into_bytes()
 }
 
-fn write(out: &mut String, content: &Content<'_>) -> fmt::Result {
+fn write(out: &mut String, content: &Content) -> fmt::Result {
     let host = &content.feed.identity;
     let name = if host.hostname.is_empty() { "This host" } else { &host.hostname };
     write!(
@@ -47,9 +47,9 @@ fn write(out: &mut String, content: &Content<'_>) -> fmt::Result {
     out.push_str("</header>\n");
     notice(out, content)?;
     out.push_str("<div class=\"cards\">\n");
-    host_card(out, content.feed)?;
+    host_card(out, &content.feed)?;
     database_card(out, content)?;
-    files_card(out, content.feed)?;
+    files_card(out, &content.feed)?;
     out.push_str("</div>\n");
     table(out, content)?;
     footer(out, content)?;
@@ -58,15 +58,15 @@ fn write(out: &mut String, content: &Content<'_>) -> fmt::Result {
 }
 
 /// What is wrong, and how old that makes the rows.
-fn notice(out: &mut String, content: &Content<'_>) -> fmt::Result {
-    let Some(trouble) = content.trouble else { return Ok(()) };
-    match content.good {
+fn notice(out: &mut String, content: &Content) -> fmt::Result {
+    let Some(trouble) = &content.trouble else { return Ok(()) };
+    match &content.good {
         Some(good) => {
-            let age = content.now.duration_since(good.at).unwrap_or_default();
+            let age = words(content.now.duration_since(good.at).unwrap_or_default());
+            let of = if content.server().is_some() { "" } else { ", of another database" };
             write!(
                 out,
-                "<div class=\"note mild\" role=\"alert\"><strong>These rows are {} old.</strong>",
-                words(age)
+                "<div class=\"note mild\" role=\"alert\"><strong>These rows are {age} old{of}.</strong>"
             )?;
         }
         None => {
@@ -128,9 +128,9 @@ fn host_card(out: &mut String, feed: &Feed) -> fmt::Result {
     Ok(())
 }
 
-fn database_card(out: &mut String, content: &Content<'_>) -> fmt::Result {
-    let server = content.good.map(|it| &it.answer.server);
-    let tag = match (content.trouble, server.map(|it| it.role)) {
+fn database_card(out: &mut String, content: &Content) -> fmt::Result {
+    let server = content.server();
+    let tag = match (&content.trouble, server.map(|it| it.role)) {
         (None | Some(Trouble::NoTable), Some(Role::Primary)) => ("good", "primary"),
         (None | Some(Trouble::NoTable), Some(Role::Replica)) => ("lamp", "replica, read-only"),
         (Some(Trouble::Unknown(_)), _) => ("soft", "not known"),
@@ -176,11 +176,11 @@ fn files_card(out: &mut String, feed: &Feed) -> fmt::Result {
     Ok(())
 }
 
-fn table(out: &mut String, content: &Content<'_>) -> fmt::Result {
-    let Some(good) = content.good else { return Ok(()) };
+fn table(out: &mut String, content: &Content) -> fmt::Result {
+    let Some(good) = &content.good else { return Ok(()) };
     let rows = &good.answer.rows;
     let count = match (rows.len(), good.answer.truncated) {
-        (_, true) => format!("the first {MOST}"),
+        (n, true) => format!("the first {n}"),
         (1, _) => "1 row".to_owned(),
         (n, _) => format!("{n} rows"),
     };
@@ -205,9 +205,9 @@ fn table(out: &mut String, content: &Content<'_>) -> fmt::Result {
     Ok(())
 }
 
-fn footer(out: &mut String, content: &Content<'_>) -> fmt::Result {
+fn footer(out: &mut String, content: &Content) -> fmt::Result {
     out.push_str("<footer>");
-    match content.good {
+    match &content.good {
         Some(good) => write!(out, "<span>Rows as of <time>{}</time></span>", time(good.at))?,
         None => write!(out, "<span>Asked at <time>{}</time></span>", time(content.now))?,
     }
@@ -236,7 +236,10 @@ fn words(age: std::time::Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::{
+        sync::Arc,
+        time::{Duration, Instant},
+    };
 
     use super::*;
     use crate::page::{
@@ -257,16 +260,22 @@ mod tests {
         Good { answer: Answer { server, rows, truncated: false }, begun: Instant::now(), at }
     }
 
-    fn page(good: Option<&Good>, trouble: Option<&Trouble>, age: u64) -> String {
-        let now = good.map_or(SystemTime::now(), |it| it.at + Duration::from_secs(age));
-        String::from_utf8(html(&Content { feed: &Feed::default(), good, trouble, now })).unwrap()
+    /// The page of a stack whose database is `endpoint`.
+    fn page(good: Option<Good>, trouble: Option<Trouble>, age: u64, endpoint: &str) -> String {
+        let now = good.as_ref().map_or(SystemTime::now(), |it| it.at + Duration::from_secs(age));
+        let database = serde_json::json!({
+            "endpoint": endpoint, "port": 3306, "name": "n", "user": "u", "password": "p", "roots": null
+        });
+        let database = serde_json::from_value(database).unwrap();
+        let feed = Arc::new(Feed { database: Some(database), ..Feed::default() });
+        String::from_utf8(html(&Content { feed, good: good.map(Arc::new), trouble, now })).unwrap()
     }
 
     #[test]
     fn nothing_that_a_row_holds_becomes_markup() {
         let hostile = "<script>alert('1')</script>\"&\0😀";
         let rows = vec![Sample { id: Some("1".into()), name: Some(hostile.into()), address: None }];
-        let page = page(Some(&good(rows)), None, 0);
+        let page = page(Some(good(rows)), None, 0, "db");
         assert!(
             page.contains("&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&quot;&amp;\u{fffd}😀"),
             "{page}"
@@ -278,7 +287,7 @@ mod tests {
     #[test]
     fn old_rows_are_marked_with_their_age_and_the_reason() {
         let away = Trouble::Away("the database at db cannot be reached: refused".into());
-        let page = page(Some(&good(Vec::new())), Some(&away), 75);
+        let page = page(Some(good(Vec::new())), Some(away), 75, "db");
         assert!(
             page.contains("These rows are 75 s old.")
                 && page.contains("The database at db cannot be reached: refused."),
@@ -287,7 +296,15 @@ mod tests {
     }
 
     #[test]
+    fn a_former_database_is_not_shown_as_the_one_that_has_no_table() {
+        let page = page(Some(good(Vec::new())), Some(Trouble::NoTable), 3, "another");
+        assert!(page.contains("These rows are 3 s old, of another database."), "{page}");
+        assert!(page.contains("<dd>another</dd>") && !page.contains("10.1.5.4"), "{page}");
+        assert!(page.contains(">empty<") && !page.contains(">primary<"), "{page}");
+    }
+
+    #[test]
     fn a_missing_table_says_how_to_create_it() {
-        assert!(page(None, Some(&Trouble::NoTable), 0).contains(CREATE));
+        assert!(page(None, Some(Trouble::NoTable), 0, "db").contains(CREATE));
     }
 }

@@ -185,10 +185,10 @@ mod tests {
                 Some(name) => format!("{name}: /usr/bin/{name}\n"),
                 // The last of what is damaged still; one cannot be mended.
                 None if line == "verify" => {
-                    let left = ["never", "early", "late"]
+                    let mut left = ["never", "early", "late"]
                         .into_iter()
                         .filter(|it| !mended.contains(&(*it).to_owned()));
-                    format!("??5??????   /usr/bin/{}\n", left.last().unwrap_or("never"))
+                    format!("??5??????   /usr/bin/{}\n", left.next_back().unwrap_or("never"))
                 }
                 None => String::new(),
             };

@@ -27,7 +27,7 @@ fn many_files() -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_idle_connections_keep_nobody_out() {
+async fn ten_thousand_connections_that_lie_idle_or_never_end_their_request_keep_nobody_out() {
     let most = many_files();
     assert!(most > 10_500, "raise the limit of open files: it is {most}");
     let database = Database::start().await;
@@ -44,6 +44,13 @@ async fn ten_thousand_idle_connections_keep_nobody_out() {
     }
     assert!(page.metric("lamp_http_connections").await >= 10_000.0);
     assert!(page.memory() < 200.0, "{} MiB", page.memory());
+    let head = format!("GET / HTTP/1.1\r\nHost: x\r\nX-Endless: {}", "x".repeat(8000));
+    for it in &mut idle {
+        it.write_all(head.as_bytes()).await.unwrap();
+    }
+    assert_eq!(get(page.at, "/").await.status, 200);
+    // The unit allows a fifth more connections and 384 MiB.
+    assert!(page.memory() < 320.0, "{} MiB", page.memory());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,7 +97,7 @@ async fn a_client_that_never_reads_loses_its_place() {
         .await;
     let page = Page::start(Some(database.feed())).await;
     let mut stream = TcpStream::connect(page.at).await.unwrap();
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    stream.write_all(&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(8)).await.unwrap();
     // It has begun to answer: from now on nobody reads.
     stream.read_u8().await.unwrap();
     assert!(page.metric("lamp_http_connections").await >= 2.0);
