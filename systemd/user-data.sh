@@ -65,10 +65,26 @@ signs() {
   printf '%s\n' 7.86 "$version" | sort -V -C
 }
 
-get() { { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy "$@"; } >&2; }
+get() {
+  { apt-get -q -o DPkg::Lock::Timeout=120 update && DEBIAN_FRONTEND=noninteractive apt-get -qy -o DPkg::Lock::Timeout=120 install "$@"; } 2>&1
+}
 
 fetch() {
   if command -v aws >/dev/null; then with_aws "$1"; else with_curl "$1"; fi
+}
+
+# Does something until it succeeds. Says each reason why it does not once: the console is short.
+patiently() {
+  local what=$1 why said='' until=$((SECONDS + patience))
+  shift
+  say "$what"
+  until why=$("$@"); do
+    why=$(tail -n 1 <<<"$why")
+    [ "$SECONDS" -lt "$until" ] || fail "$what for $patience seconds: $why"
+    [ "$why" = "$said" ] || say "not yet: $why"
+    said=$why
+    sleep 3
+  done
 }
 
 if [ -n "$ca" ]; then
@@ -81,26 +97,16 @@ if [ -x "$program" ] && [ "$(sum_of "$program")" = "$sha256" ]; then
   say "lampd ${sha256:0:12} is part of the image"
 else
   if ! command -v aws >/dev/null && ! command -v curl >/dev/null; then
-    say "installing curl"
-    get curl ca-certificates || fail "neither aws nor curl can be had"
+    patiently "installing curl" get curl ca-certificates
   fi
   if ! command -v aws >/dev/null && ! signs; then
-    say "installing awscli: curl is older than 7.86 and cannot sign what S3 asks for"
-    get awscli || fail "awscli cannot be had, and curl is older than 7.86"
+    # One that is older than 7.86 cannot sign what S3 asks for.
+    patiently "installing awscli" get awscli
   fi
   source=s3://$bucket/$sha256/lampd
   new=$(mktemp "$program.XXXXXX")
   trap 'rm -f "$new"' EXIT
-  say "fetching $source"
-  said='' until=$((SECONDS + patience))
-  until why=$(fetch "$new"); do
-    why=$(tail -n 1 <<<"$why")
-    [ "$SECONDS" -lt "$until" ] || fail "fetching $source for $patience seconds: $why"
-    # Each reason once: the console is short.
-    [ "$why" = "$said" ] || say "not yet: $why"
-    said=$why
-    sleep 3
-  done
+  patiently "fetching $source" fetch "$new"
   is=$(sum_of "$new")
   [ "$is" = "$sha256" ] || fail "$source has the SHA-256 sum $is instead of $sha256: somebody changed it; nothing was installed"
   chmod 0755 "$new"

@@ -165,7 +165,7 @@ pub async fn local_database(pass: &Pass<'_>) -> bool {
 
 /// The other service of this program: whoever runs the first has both.
 pub async fn page(pass: &Pass<'_>) -> bool {
-    run(pass.host, pass.log, &steps::page::Page).await
+    run(pass.host, pass.log, &steps::page::Page { settings: pass.settings }).await
 }
 
 /// Tells the balancer whether this host is fit.
@@ -205,12 +205,16 @@ pub async fn run<S: Step>(host: &Host, log: &Log, step: &S) -> bool {
     let mut mended = None;
     let work = async {
         let Some(missing) = step.check(host).await? else { return Ok(()) };
-        tracing::info!("{}: {missing}", S::NAME);
+        let mut again = false;
         log.set(S::NAME, S::REQUIRED, |it| {
+            again = it.failing;
             it.state = State::Working;
             it.held &= S::KEEPS;
             it.words = Some(missing.clone());
         });
+        if !again {
+            tracing::info!("{}: {missing}", S::NAME);
+        }
         mended = Some(missing);
         step.apply(host).await?;
         match step.check(host).await? {
@@ -231,6 +235,7 @@ pub async fn run<S: Step>(host: &Host, log: &Log, step: &S) -> bool {
         match &result {
             Ok(()) => {
                 it.state = State::Ok;
+                it.failing = false;
                 it.words = None;
                 if let Some(missing) = mended {
                     tracing::info!("{}: done after {} ms", S::NAME, it.millis);
@@ -241,12 +246,13 @@ pub async fn run<S: Step>(host: &Host, log: &Log, step: &S) -> bool {
             Err(err) => {
                 let words = format!("{err:#}");
                 // Said once on the console, not once a minute.
-                if it.state != State::Failed || it.words.as_ref() != Some(&words) {
+                if !it.failing || it.last_error.as_ref() != Some(&words) {
                     tracing::warn!("{}: {words}", S::NAME);
                     it.last_error = Some(words.clone());
                     it.last_error_at = Some(now());
                 }
                 it.state = State::Failed;
+                it.failing = true;
                 it.words = Some(words);
             }
         }
@@ -333,6 +339,19 @@ mod tests {
         assert!(!run(&host, &log, &Lamp::default()).await);
         assert_eq!(words(&log), (State::Failed, Some("still: it is dark".to_owned())));
         assert!(!is_converged(&log.0.borrow()));
+    }
+
+    #[tokio::test]
+    async fn what_fails_again_in_the_same_words_began_to_when_it_first_did() {
+        let (host, _) = scripted();
+        let log = Log::default();
+        assert!(!run(&host, &log, &Lamp::default()).await);
+        log.set("lamp", true, |it| it.last_error_at = Some(1));
+        assert!(!run(&host, &log, &Lamp::default()).await);
+        assert_eq!(log.0.borrow()["lamp"].last_error_at, Some(1));
+        assert!(run(&host, &log, &Lamp { lit: AtomicBool::new(true), ..Lamp::default() }).await);
+        assert!(!run(&host, &log, &Lamp::default()).await);
+        assert_ne!(log.0.borrow()["lamp"].last_error_at, Some(1), "it had held in between");
     }
 
     #[tokio::test]

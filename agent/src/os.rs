@@ -20,6 +20,8 @@ pub struct Os {
     pub login_users: &'static [&'static str],
     pub apache: Apache,
     php: PhpPlace,
+    /// Switches the module on that speaks with the database, where somebody can switch it off.
+    pub mysqli: Option<&'static [&'static str]>,
     pub local_database: LocalDatabase,
 }
 
@@ -38,6 +40,8 @@ pub struct Packages {
     pub query: &'static [&'static str],
     /// Where an interrupted installation has to be completed before anything else; `query` without names tells of all.
     pub heal: Option<Heal>,
+    /// Held by whoever installs, from the first file to the last script; `None` where nothing is half done in between.
+    pub lock: Option<&'static str>,
     /// Where the package lists are; `None` when the package manager refreshes them by itself.
     pub lists: Option<&'static str>,
     pub refresh: &'static [&'static str],
@@ -86,6 +90,8 @@ pub struct Modules {
     pub folder: &'static str,
     pub enable: &'static [&'static str],
     pub names: &'static [&'static str],
+    /// The way of running where there is none.
+    pub mpm: &'static str,
 }
 
 #[derive(Debug, PartialEq)]

@@ -45,9 +45,15 @@ fn shortened(feed: &Feed, versions: &BTreeMap<String, String>, words: usize) -> 
     let short = |it: &str| it.chars().take(words).collect::<String>();
     let state = |it: &State| format!("{it:?}").to_lowercase();
     let steps = feed.steps.iter().map(|(name, it)| {
-        // What held before is mended in a moment: the outcome is worth a write, the work is not.
-        let mending = it.state == State::Working && it.held;
-        let it = if mending { &converge::Report { state: State::Ok, words: None, ..it.clone() } } else { it };
+        // What held before is mended in a moment, and what failed before may well fail again: the outcome is worth a
+        // write, the work is not.
+        let it = match it.state {
+            State::Working if it.held => &converge::Report { state: State::Ok, words: None, ..it.clone() },
+            State::Working if it.failing => {
+                &converge::Report { state: State::Failed, words: it.last_error.clone(), ..it.clone() }
+            }
+            _ => it,
+        };
         let repaired = it.repaired.as_ref().map(|it| format!(", repaired: {}", short(it)));
         let words = it.words.as_ref().map(|it| format!(": {}", short(it)));
         (
@@ -55,8 +61,8 @@ fn shortened(feed: &Feed, versions: &BTreeMap<String, String>, words: usize) -> 
             format!("{}{}{}", state(&it.state), words.unwrap_or_default(), repaired.unwrap_or_default()),
         )
     });
-    let failed = feed.steps.iter().find(|(_, it)| it.state == State::Failed);
-    let failed = failed.and_then(|(name, it)| Some(format!("{name}: {}", short(it.words.as_ref()?))));
+    let failed = feed.steps.iter().find(|(_, it)| it.failing);
+    let failed = failed.and_then(|(name, it)| Some(format!("{name}: {}", short(it.last_error.as_ref()?))));
     // Else the last one that there was: what mended itself may come again.
     let before =
         feed.steps.iter().filter_map(|(name, it)| Some((it.last_error_at?, name, it.last_error.as_ref()?)));
@@ -194,20 +200,28 @@ mod tests {
         let mut step = converge::Report {
             state: State::Working,
             held: true,
-            required: true,
             words: Some("x has other content".into()),
-            repaired: None,
-            repaired_at: None,
-            last_error: None,
-            last_error_at: None,
-            applied: 1,
-            millis: 1,
+            ..converge::Report::default()
         };
         feed.steps.insert("dbinfo".into(), step.clone());
         assert!(text(&feed, &BTreeMap::new()).contains(r#""dbinfo":"ok""#));
         step.held = false;
-        feed.steps.insert("dbinfo".into(), step);
+        feed.steps.insert("dbinfo".into(), step.clone());
         assert!(text(&feed, &BTreeMap::new()).contains(r#""dbinfo":"working: x has other content""#));
+        // What failed is tried again and again.
+        let failed = converge::Report {
+            state: State::Failed,
+            failing: true,
+            words: Some("the disk is full".into()),
+            last_error: Some("the disk is full".into()),
+            ..step.clone()
+        };
+        feed.steps.insert("dbinfo".into(), failed.clone());
+        let told = text(&feed, &BTreeMap::new());
+        assert!(told.contains(r#""dbinfo":"failed: the disk is full""#), "{told}");
+        feed.steps
+            .insert("dbinfo".into(), converge::Report { words: step.words, state: step.state, ..failed });
+        assert_eq!(text(&feed, &BTreeMap::new()), told);
     }
 
     #[test]
@@ -216,15 +230,8 @@ mod tests {
         for n in 0..40 {
             let report = crate::converge::Report {
                 state: State::Failed,
-                held: false,
-                required: true,
                 words: Some("ä".repeat(1000)),
-                repaired: None,
-                repaired_at: None,
-                last_error: None,
-                last_error_at: None,
-                applied: 1,
-                millis: 1,
+                ..converge::Report::default()
             };
             feed.steps.insert(format!("step-{n}"), report);
         }

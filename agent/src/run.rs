@@ -81,7 +81,6 @@ pub async fn run(host: Host) -> anyhow::Result<()> {
     let mut hangup = signal(SignalKind::hangup()).context("listening for SIGHUP")?;
     let mut term = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut int = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
-    feed::beat(&host)?;
     notify(&[NotifyState::Ready, NotifyState::Status("starting")]);
     let mut said = false;
     let _alone = loop {

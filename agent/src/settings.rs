@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::host::Host;
+use crate::host::{Host, ROOT};
 
 /// Where the settings lie.
 pub const PATH: &str = "/etc/lamp/agent.toml";
@@ -97,6 +97,15 @@ impl Settings {
             "# Written by `lampd install`; everything else comes from SSM below /lamp/{}/.\n{body}",
             self.stack
         ))
+    }
+
+    /// Puts them into their place; whether that was anything new.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(&self, host: &Host) -> anyhow::Result<bool> {
+        host.mkdir("/etc/lamp", 0o755)?;
+        host.put(PATH, self.text()?.as_bytes(), 0o640, ROOT)
     }
 
     /// The certificates that the database's own must lead to, as PEM.

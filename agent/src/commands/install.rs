@@ -39,9 +39,7 @@ pub async fn install(host: &Host, asked: cli::Install) -> anyhow::Result<()> {
     settings.check()?;
 
     let renewed = place(host)?;
-    host.mkdir("/etc/lamp", 0o755)?;
-    let text = settings.text()?;
-    let moved = host.put(settings::PATH, text.as_bytes(), 0o640, ROOT)?;
+    let moved = settings.write(host)?;
     enable(host).await?;
     if asked.no_start {
         tracing::info!("installed; `systemctl start lampd lampd-page.socket` starts it");
@@ -70,9 +68,8 @@ async fn runs_another(host: &Host, unit: &str) -> bool {
 
 /// Program and units, without settings; whether anything was new.
 pub fn place(host: &Host) -> anyhow::Result<bool> {
-    let own = std::env::current_exe().context("finding this program")?;
-    let own = own.to_string_lossy();
-    let program = host.read_bytes(&own)?.with_context(|| format!("{own} is missing"))?;
+    // Itself, wherever it lies, and also where it was removed.
+    let program = host.read_bytes("/proc/self/exe")?.context("/proc is not mounted")?;
     let renewed = host.put(BINARY, &program, 0o755, ROOT)?;
     Ok(units::write(host)? || renewed)
 }

@@ -8,12 +8,13 @@ use tokio::sync::watch;
 use super::Step;
 
 /// How a step stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Holds.
     Ok,
     /// Being applied.
+    #[default]
     Working,
     /// Nothing to do yet: something outside of the host has to happen first.
     Waiting,
@@ -22,7 +23,7 @@ pub enum State {
 }
 
 /// What is known about one step.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     pub state: State,
     /// Whether it held when it was last done with; stays so while it is being mended where that takes but a moment, so
@@ -30,6 +31,9 @@ pub struct Report {
     #[serde(default)]
     pub held: bool,
     pub required: bool,
+    /// Whether the last try failed: the next one is no news.
+    #[serde(default)]
+    pub failing: bool,
     /// What is missing, what is waited for, or what went wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub words: Option<String>,
@@ -68,20 +72,8 @@ impl Log {
     }
 
     pub(super) fn set(&self, name: &str, required: bool, change: impl FnOnce(&mut Report)) {
-        let fresh = || Report {
-            state: State::Working,
-            held: false,
-            required,
-            words: None,
-            repaired: None,
-            repaired_at: None,
-            last_error: None,
-            last_error_at: None,
-            applied: 0,
-            millis: 0,
-        };
         self.0.send_if_modified(|all| {
-            let report = all.entry(name.to_owned()).or_insert_with(fresh);
+            let report = all.entry(name.to_owned()).or_default();
             let before = report.clone();
             report.required = required;
             change(report);
@@ -94,6 +86,7 @@ impl Log {
         self.set(S::NAME, unfit, |it| {
             it.state = State::Waiting;
             it.held = false;
+            it.failing = false;
             it.required = unfit;
             it.words = Some(what.to_owned());
         });

@@ -26,6 +26,7 @@ pub(super) static AMAZON: Os = Os {
         stamps: &["/var/lib/rpm/rpmdb.sqlite", "/var/lib/rpm/rpmdb.sqlite-wal"],
         query: &["rpm", "-q", "--qf", "%{NAME} installed %{VERSION}\\n"],
         heal: None,
+        lock: None,
         lists: None,
         refresh: &["dnf", "-q", "makecache"],
         install: &["dnf", "-y", "-q", "--setopt=install_weak_deps=False", "install"],
@@ -50,6 +51,7 @@ pub(super) static AMAZON: Os = Os {
         socket: "/run/php-fpm/www.sock",
         unit: "php-fpm.service",
     },
+    mysqli: None,
     local_database: LocalDatabase {
         packages: &["mariadb1011-server"],
         // Read after the package's own.
@@ -97,6 +99,7 @@ pub(super) static DEBIAN: Os = Os {
                 "install",
             ],
         }),
+        lock: Some("/var/lib/dpkg/lock-frontend"),
         lists: Some("/var/lib/apt/lists"),
         refresh: &[
             "apt-get",
@@ -165,11 +168,13 @@ pub(super) static DEBIAN: Os = Os {
         modules: Some(Modules {
             folder: "/etc/apache2/mods-enabled",
             enable: &["a2enmod", "-q"],
-            names: &["proxy", "proxy_fcgi", "setenvif", "alias", "dir", "mime", "authz_core"],
+            names: &["proxy", "proxy_fcgi", "setenvif", "alias", "dir", "mime", "authz_core", "authz_host"],
+            mpm: "mpm_event",
         }),
         test: &["apache2ctl", "configtest"],
     },
     php: PhpPlace::Versioned { root: "/etc/php" },
+    mysqli: Some(&["phpenmod", "mysqli"]),
     local_database: LocalDatabase {
         packages: &["mariadb-server"],
         bind: None,

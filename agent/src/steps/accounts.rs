@@ -45,6 +45,12 @@ impl Accounts {
         os.login_users.iter().copied().find(|it| host.user(it).is_some())
     }
 
+    /// The login user who is not in the web server's group.
+    fn outsider(&self, host: &Host) -> Option<&'static str> {
+        let (_, members) = host.group(self.os.web_user).unwrap_or_default();
+        Self::login_user(self.os, host).filter(|user| !members.iter().any(|it| it == user))
+    }
+
     /// The tree's owner: the login user where there is one.
     pub fn owner(os: &'static Os, host: &Host) -> anyhow::Result<Owner> {
         let (gid, _) = host.group(os.web_user).with_context(|| {
@@ -78,9 +84,7 @@ impl Step for Accounts {
     const NAME: &'static str = "accounts";
 
     async fn check(&self, host: &Host) -> anyhow::Result<Option<String>> {
-        if let Some(user) = Self::login_user(self.os, host)
-            && !host.group(self.os.web_user).is_some_and(|(_, members)| members.iter().any(|it| it == user))
-        {
+        if let Some(user) = self.outsider(host) {
             return Ok(Some(format!("{user} is not in group {}", self.os.web_user)));
         }
         if !host.exists("/var/www/html") {
@@ -91,7 +95,7 @@ impl Step for Accounts {
     }
 
     async fn apply(&self, host: &Host) -> anyhow::Result<()> {
-        if let Some(user) = Self::login_user(self.os, host) {
+        if let Some(user) = self.outsider(host) {
             host.run(&["usermod", "-a", "-G", self.os.web_user, user], Duration::from_secs(20)).await?;
         }
         if !host.exists("/var/www/html") {
@@ -160,7 +164,7 @@ impl Walk<'_> {
             for entry in fs::read_dir(format!("/proc/self/fd/{}", file.as_raw_fd()))? {
                 let below = path.join(entry?.file_name());
                 // The name is compared before the entry is touched.
-                if below == host.at(efs::AT) && host.is_mounted(efs::AT) {
+                if below == host.at(efs::AT) && efs::is_taken(self.host) {
                     continue;
                 }
                 self.down(&file, &below)?;

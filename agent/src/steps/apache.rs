@@ -19,6 +19,8 @@ pub struct Apache {
 pub fn site(socket: &str) -> (String, String) {
     let body = format!(
         r#"# Written by lampd; a change here is undone within a minute.
+# Also where no other site is switched on.
+DocumentRoot "/var/www/html"
 ServerTokens Prod
 ServerSignature Off
 TraceEnable Off
@@ -92,8 +94,14 @@ Alias "/lamp-ready" "{ready}"
 impl Apache {
     fn missing_modules(&self, host: &Host) -> Vec<&'static str> {
         let Some(modules) = &self.os.apache.modules else { return Vec::new() };
-        let there = |it: &&str| host.exists(&format!("{}/{it}.load", modules.folder));
-        modules.names.iter().copied().filter(|it| !there(it)).collect()
+        let there = host.list(modules.folder).unwrap_or_default();
+        let is_on = |it: &&str| there.iter().any(|file| file.strip_suffix(".load") == Some(*it));
+        let mut missing: Vec<_> = modules.names.iter().copied().filter(|it| !is_on(it)).collect();
+        // Any way of running will do, and without one Apache does not start.
+        if !there.iter().any(|it| it.starts_with("mpm_") && it.ends_with(".load")) {
+            missing.push(modules.mpm);
+        }
+        missing
     }
 }
 
@@ -111,9 +119,9 @@ impl Step for Apache {
 
     async fn apply(&self, host: &Host) -> anyhow::Result<()> {
         let apache = &self.os.apache;
-        if let Some(modules) = &apache.modules {
-            let argv = [modules.enable, modules.names].concat();
-            host.run(&argv, Duration::from_secs(20)).await?;
+        let missing = self.missing_modules(host);
+        if let (Some(modules), false) = (&apache.modules, missing.is_empty()) {
+            host.run(&[modules.enable, &missing].concat(), Duration::from_secs(20)).await?;
         }
         let (text, _) = site(&self.os.php(host)?.socket);
         let before = host.read_bytes(apache.site)?;

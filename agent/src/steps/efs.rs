@@ -8,7 +8,10 @@ use std::{
 use anyhow::{Context, bail};
 use shared::agent::{Files, Transport};
 
-use crate::{converge::Step, host::Host};
+use crate::{
+    converge::Step,
+    host::{Host, ROOT},
+};
 
 /// Where the shared files are mounted.
 pub const AT: &str = "/var/www/html/efs";
@@ -112,12 +115,13 @@ impl Step for Efs<'_> {
             unmount(host).await.context("unmounting the former files")?;
             self.silent.store(0, Relaxed);
         }
-        if !host.exists(AT) {
-            host.mkdir(AT, 0o2775)?;
-        }
+        // What is written while nothing is mounted would vanish below the files when they are back: it has to fail.
+        host.mkdir(AT, 0o555)?;
+        host.give(AT, ROOT)?;
         let address = if host.resolves(&self.name()).await { None } else { self.target() };
-        host.write(UNIT_FILE, self.unit(address).as_bytes(), 0o644, None)?;
-        host.run(&["systemctl", "daemon-reload"], Duration::from_secs(20)).await?;
+        if host.put(UNIT_FILE, self.unit(address).as_bytes(), 0o644, ROOT)? {
+            host.run(&["systemctl", "daemon-reload"], Duration::from_secs(20)).await?;
+        }
         // A mount that failed before would refuse to start again at once.
         host.try_run(&["systemctl", "reset-failed", UNIT], Duration::from_secs(10)).await?;
         let how = address.map_or_else(|| format!("as {}", self.name()), |it| format!("at {it}"));
@@ -141,6 +145,11 @@ impl Step for Gone {
     async fn apply(&self, host: &Host) -> anyhow::Result<()> {
         remove(host).await
     }
+}
+
+/// Whether what lies at [`AT`] is not the site's own: the shared files, or the place where they belong.
+pub fn is_taken(host: &Host) -> bool {
+    host.is_mounted(AT) || host.exists(UNIT_FILE)
 }
 
 /// Unmounts, whether the server answers or not, and forgets how it was mounted.

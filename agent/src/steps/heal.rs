@@ -13,7 +13,7 @@ const LIMIT: Duration = Duration::from_secs(400);
 /// States in which nothing is left to do.
 const DONE: [&str; 3] = ["installed", "config-files", "not-installed"];
 
-/// Completes them, by the gentlest way that does; whether a package came anew, so that somebody has to start it.
+/// Completes them, by the gentlest way that does; whether there were any: somebody has to start them.
 /// What cannot be completed shows in the installation that follows.
 ///
 /// # Errors
@@ -36,8 +36,11 @@ pub(super) async fn heal(packages: &Packages, host: &Host) -> anyhow::Result<boo
         }
         anyhow::Ok(out.code == 0)
     };
-    if undone().await?.is_empty() || fine(heal.complete).await? {
+    if undone().await?.is_empty() {
         return Ok(false);
+    }
+    if fine(heal.complete).await? {
+        return Ok(true);
     }
     // Lists that came with the image may name what no mirror has any more.
     fine(packages.refresh).await?;
@@ -76,10 +79,10 @@ mod tests {
             let code = i32::from(line.contains("--configure") && tries <= nth);
             Output { code, stdout: stdout.to_owned(), ..Output::default() }
         });
-        let is_anew = heal(&crate::os::detect(&host).unwrap().packages, &host).await.unwrap();
+        let healed = heal(&crate::os::detect(&host).unwrap().packages, &host).await.unwrap();
         let words = ["--configure", "update", "--fix-broken", "dpkg-query", "download", "--install"];
         let verb = |line: &String| words.iter().find(|it| line.contains(**it)).unwrap_or(&"?").to_string();
-        (is_anew, script.log().iter().map(verb).collect())
+        (healed, script.log().iter().map(verb).collect())
     }
 
     #[tokio::test]
@@ -94,9 +97,9 @@ mod tests {
             "download",
             "--install",
         ];
-        for (nth, anew, how_many) in [(0, false, 2), (1, true, 5), (9, true, 8)] {
-            let (is_anew, verbs) = tried(nth).await;
-            assert_eq!((is_anew, &verbs[..]), (anew, &steps.map(str::to_owned)[..how_many]));
+        for (nth, how_many) in [(0, 2), (1, 5), (9, 8)] {
+            let (healed, verbs) = tried(nth).await;
+            assert_eq!((healed, &verbs[..]), (true, &steps.map(str::to_owned)[..how_many]));
         }
     }
 }

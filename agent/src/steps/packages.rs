@@ -1,6 +1,10 @@
 //! Apache, PHP, the database client, and what mounting the shared files needs.
 
-use std::{collections::BTreeMap, sync::Mutex, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Mutex,
+    time::Duration,
+};
 
 use shared::agent::{AgentConfig, Transport};
 
@@ -73,23 +77,31 @@ impl<'a> Packages<'a> {
         Seen { stamps, want: self.want.clone() }
     }
 
-    /// Names of those that are not installed.
-    async fn missing(&self, host: &Host) -> anyhow::Result<Vec<&'static str>> {
+    /// Names of those that are not installed, and whether all of them are being set up by somebody else: who upgrades them
+    /// lets them run until then, and the site with them.
+    async fn missing(&self, host: &Host) -> anyhow::Result<(Vec<&'static str>, bool)> {
         let argv = [self.os.packages.query, &self.want].concat();
         // Fails as soon as one is missing, and prints the others.
         let out = host.try_run(&argv, Duration::from_secs(30)).await?;
-        let mut found = BTreeMap::new();
+        let (mut found, mut halfway) = (BTreeMap::new(), BTreeSet::new());
         for line in out.stdout.lines() {
-            if let [name, "installed", version] = line.split(' ').collect::<Vec<_>>()[..] {
-                found.insert(name.to_owned(), version.to_owned());
+            match line.split(' ').collect::<Vec<_>>()[..] {
+                [name, "installed", version] => drop(found.insert(name.to_owned(), version.to_owned())),
+                [name, "unpacked" | "half-configured" | "triggers-awaited" | "triggers-pending", _] => {
+                    halfway.insert(name.to_owned());
+                }
+                _ => (),
             }
         }
-        let missing = self.want.iter().copied().filter(|it| !found.contains_key(*it)).collect();
+        let missing: Vec<_> = self.want.iter().copied().filter(|it| !found.contains_key(*it)).collect();
+        let others = !missing.is_empty()
+            && missing.iter().all(|it| halfway.contains(*it))
+            && self.os.packages.lock.is_some_and(|it| host.is_locked(it));
         if let Ok(mut it) = self.versions.lock() {
             it.retain(|name, _| !self.want.contains(&name.as_str()));
             it.extend(found);
         }
-        Ok(missing)
+        Ok((missing, others))
     }
 
     async fn install(&self, host: &Host, names: &[&str]) -> anyhow::Result<()> {
@@ -132,7 +144,10 @@ impl Step for Packages<'_> {
         if self.seen.lock().is_ok_and(|it| it.as_ref() == Some(&now)) {
             return Ok(None);
         }
-        let missing = self.missing(host).await?;
+        let (missing, others) = self.missing(host).await?;
+        if others {
+            return Ok(None);
+        }
         if !missing.is_empty() {
             return Ok(Some(format!("not installed: {}", missing.join(", "))));
         }
@@ -146,11 +161,10 @@ impl Step for Packages<'_> {
         let packages = &self.os.packages;
         // A second manager at the same time would be refused.
         let _turn = TURN.lock().await;
-        if heal(packages, host).await? {
-            self.wake(host).await?;
-        }
-        self.note.mend(&packages.damage, host).await?;
-        let missing = self.missing(host).await?;
+        let was_torn = self.note.check(host)?.is_some();
+        let healed = heal(packages, host).await?;
+        self.note.mend(packages, host).await?;
+        let (missing, _) = self.missing(host).await?;
         if packages.heal.is_none() && self.note.check(host)?.is_some() {
             // Killed within an installation of this boot: what is noted as installed may never have been set up.
             let there: Vec<&str> = self.want.iter().copied().filter(|it| !missing.contains(it)).collect();
@@ -159,8 +173,11 @@ impl Step for Packages<'_> {
                 if let Err(err) = torn::anew(&packages.damage, &there, host).await {
                     tracing::warn!("packages: {err:#}");
                 }
-                self.wake(host).await?;
             }
+        }
+        // Also what somebody else installed: whoever is killed between installing and this comes by here again.
+        if was_torn || healed || missing.is_empty() {
+            self.wake(host).await?;
         }
         if missing.is_empty() {
             return self.note.end(host).await;
@@ -322,6 +339,22 @@ mod tests {
         let log = script.log();
         let at = |end: &str| log.iter().position(|it| it.contains(end)).unwrap_or_else(|| panic!("{log:#?}"));
         assert!(at("install apache2 php-fpm") < at("sync"), "{log:#?}");
+    }
+
+    #[tokio::test]
+    async fn what_was_installed_before_the_agent_was_killed_is_started_all_the_same() {
+        let (host, script) = scripted();
+        let (seen, versions) = (Mutex::default(), Mutex::default());
+        let step = Packages::new(os(&host), None, &seen, &versions);
+        host.write("/var/lib/dpkg/status", step.want.join(" ").as_bytes(), 0o644, None).unwrap();
+        host.mkdir("/etc/php/8.2/fpm/pool.d", 0o755).unwrap();
+        host.write("/usr/sbin/php-fpm8.2", b"", 0o755, None).unwrap();
+        step.note.begin(&host).unwrap();
+        script.on(|host, line| dpkg(host, line, &mut 0));
+        assert!(run(&host, &Log::default(), &step).await);
+        let log = script.log();
+        assert!(log.contains(&"systemctl try-reload-or-restart php8.2-fpm.service".to_owned()), "{log:#?}");
+        assert!(!log.iter().any(|it| it.contains(" install ")), "{log:#?}");
     }
 
     #[tokio::test]

@@ -1,24 +1,32 @@
-//! Both services of this program start at the next boot, and the index page's port is open: whoever connects to it
-//! wakes the page.
+//! Both services of this program start at the next boot, with the program and its settings in their places, and the index
+//! page's port is open: whoever connects to it wakes the page.
 
 use std::time::Duration;
 
 use crate::{
+    commands::install::{self, BINARY},
     converge::Step,
     host::Host,
+    settings::{self, Settings},
     units::{self, SERVICE, SOCKET},
 };
 
 const ADDRESS: &str = "127.0.0.1:8080";
 
-pub struct Page;
+pub struct Page<'a> {
+    pub settings: &'a Settings,
+}
 
-impl Step for Page {
+impl Step for Page<'_> {
     const NAME: &'static str = "page";
     // The balancer asks the page itself; Apache serves without it.
     const REQUIRED: bool = false;
 
     async fn check(&self, host: &Host) -> anyhow::Result<Option<String>> {
+        // What runs now would not notice, and the next start would fail.
+        if let Some(path) = [BINARY, settings::PATH].into_iter().find(|it| !host.exists(it)) {
+            return Ok(Some(format!("{path} is missing")));
+        }
         if let Some(wrong) = units::differ(host)? {
             return Ok(Some(wrong));
         }
@@ -26,6 +34,12 @@ impl Step for Page {
     }
 
     async fn apply(&self, host: &Host) -> anyhow::Result<()> {
+        if !host.exists(settings::PATH) {
+            self.settings.write(host)?;
+        }
+        if !host.exists(BINARY) {
+            install::place(host)?;
+        }
         units::write(host)?;
         units::enable(host).await?;
         host.run(&["systemctl", "start", SOCKET, SERVICE], Duration::from_secs(20)).await.map(drop)

@@ -56,6 +56,21 @@ impl Php {
         files.push((format!("{}/zz-lamp.conf", php.pool), POOL.to_owned()));
         Ok((php, files))
     }
+
+    /// The folder of settings that does not load the module which speaks with the database, and what switches it on.
+    fn without_mysqli(
+        &self,
+        host: &Host,
+        php: &os::Php,
+    ) -> anyhow::Result<Option<(String, &'static [&'static str])>> {
+        let Some(enable) = self.os.mysqli else { return Ok(None) };
+        for folder in &php.ini {
+            if !host.list(folder)?.iter().any(|it| it.ends_with("mysqli.ini")) {
+                return Ok(Some((folder.clone(), enable)));
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// A short name for what the files say.
@@ -72,7 +87,10 @@ impl Step for Php {
     const NAME: &'static str = "php";
 
     async fn check(&self, host: &Host) -> anyhow::Result<Option<String>> {
-        let (_, files) = self.wanted(host)?;
+        let (php, files) = self.wanted(host)?;
+        if let Some((folder, _)) = self.without_mysqli(host, &php)? {
+            return Ok(Some(format!("mysqli is off in {folder}")));
+        }
         for (path, text) in &files {
             if let Some(wrong) = host.differs(path, text.as_bytes(), 0o644, ROOT)? {
                 return Ok(Some(wrong));
@@ -85,6 +103,9 @@ impl Step for Php {
 
     async fn apply(&self, host: &Host) -> anyhow::Result<()> {
         let (php, files) = self.wanted(host)?;
+        if let Some((_, enable)) = self.without_mysqli(host, &php)? {
+            host.run(enable, Duration::from_secs(20)).await?;
+        }
         for (path, text) in &files {
             host.write(path, text.as_bytes(), 0o644, Some(ROOT))?;
         }
@@ -122,12 +143,21 @@ mod tests {
         for sapi in ["fpm", "cli"] {
             host.mkdir(&format!("/etc/php/8.2/{sapi}/conf.d"), 0o755).unwrap();
         }
+        script.on(|host, line| {
+            if line == "phpenmod mysqli" {
+                for sapi in ["fpm", "cli"] {
+                    let path = format!("/etc/php/8.2/{sapi}/conf.d/20-mysqli.ini");
+                    host.write(&path, b"extension=mysqli.so\n", 0o644, None).unwrap();
+                }
+            }
+            crate::host::Output::default()
+        });
         host.mkdir("/etc/php/8.2/fpm/pool.d", 0o755).unwrap();
         host.write("/usr/sbin/php-fpm8.2", b"", 0o755, None).unwrap();
         let step = Php { os: crate::os::detect(&host).unwrap() };
         assert!(run(&host, &Log::default(), &step).await);
         assert!(run(&host, &Log::default(), &step).await);
-        assert_eq!(script.log(), ["systemctl try-reload-or-restart php8.2-fpm.service"]);
+        assert_eq!(script.log(), ["phpenmod mysqli", "systemctl try-reload-or-restart php8.2-fpm.service"]);
         assert!(host.exists("/etc/php/8.2/cli/conf.d/99-lamp.ini"));
     }
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 
 use crate::{
     host::{Host, last_words},
-    os::{ANEW, Damage},
+    os::{ANEW, Damage, Packages},
 };
 
 /// The file that holds the boot in which files were unpacked without being synced. Each step that installs has its own:
@@ -52,7 +52,8 @@ impl Note {
     }
 
     /// Installs anew what an earlier boot left damaged.
-    pub(super) async fn mend(&self, damage: &Damage, host: &Host) -> anyhow::Result<()> {
+    pub(super) async fn mend(&self, packages: &Packages, host: &Host) -> anyhow::Result<()> {
+        let damage = &packages.damage;
         if host.read(self.0)?.is_none_or(|it| boot(host).is_ok_and(|now| now == it)) {
             return Ok(());
         }
@@ -74,7 +75,15 @@ impl Note {
                 bail!("whose is {}? {}", paths[0], last_words(&out));
             }
             tracing::warn!("packages: the power cut damaged {}: installing them anew", names.join(", "));
-            anew(damage, &names, host).await.context("installing damaged packages anew")?;
+            let Err(err) = anew(damage, &names, host).await else { continue };
+            tracing::warn!("packages: {err:#}; once more with new lists, and one by one");
+            host.run(packages.refresh, LIMIT).await?;
+            // One that cannot be had must not keep the others from it.
+            let mut failed = Ok(());
+            for name in &names {
+                failed = failed.and(anew(damage, &[name], host).await);
+            }
+            failed.context("installing damaged packages anew")?;
         }
     }
 }
@@ -133,8 +142,19 @@ mod tests {
     use crate::host::{Output, script::scripted};
 
     const NOTE: Note = Note("/var/lib/lamp/unsynced-packages");
-    const DAMAGE: Damage =
-        Damage { verify: &["verify"], owner: &["owner"], fetch: None, reinstall: &["again"] };
+    const PACKAGES: Packages = Packages {
+        base: &[],
+        efs: &[],
+        nfs: &[],
+        stamps: &[],
+        query: &["query"],
+        heal: None,
+        lock: None,
+        lists: None,
+        refresh: &["refresh"],
+        install: &["install"],
+        damage: Damage { verify: &["verify"], owner: &["owner"], fetch: None, reinstall: &["again"] },
+    };
 
     #[tokio::test]
     async fn after_a_power_cut_only_what_is_damaged_is_installed_anew() {
@@ -155,7 +175,7 @@ mod tests {
             .to_owned(),
             ..Output::default()
         });
-        NOTE.mend(&DAMAGE, &host).await.unwrap();
+        NOTE.mend(&PACKAGES, &host).await.unwrap();
         assert_eq!(
             script.log(),
             [
@@ -194,10 +214,33 @@ mod tests {
             };
             Output { stdout, ..Output::default() }
         });
-        NOTE.mend(&DAMAGE, &host).await.unwrap();
+        NOTE.mend(&PACKAGES, &host).await.unwrap();
         let again: Vec<String> = script.log().into_iter().filter(|it| it.starts_with("again")).collect();
         assert_eq!(again, ["again late", "again early", "again never"]);
         assert_eq!(NOTE.check(&host).unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn one_that_cannot_be_had_keeps_no_other_from_being_mended_and_is_named() {
+        let (host, script) = scripted();
+        host.write(BOOT, b"first", 0o644, None).unwrap();
+        NOTE.begin(&host).unwrap();
+        host.write(BOOT, b"second", 0o644, None).unwrap();
+        script.on(|_, line| {
+            let stdout = match line.split_once(' ') {
+                None if line == "verify" => "??5??????   /a\n??5??????   /b\n",
+                Some(("owner", _)) => "foreign: /a\nphp: /b\n",
+                _ => "",
+            };
+            let code = i32::from(line.starts_with("again") && line.contains("foreign"));
+            let stderr = "E: foreign is on no mirror".to_owned();
+            Output { code, stdout: stdout.to_owned(), stderr }
+        });
+        let err = format!("{:#}", NOTE.mend(&PACKAGES, &host).await.unwrap_err());
+        assert!(err.contains("foreign is on no mirror"), "{err}");
+        let log = script.log();
+        assert_eq!(log[2..], ["again foreign php", "refresh", "again foreign", "again php"], "{log:#?}");
+        assert!(NOTE.check(&host).unwrap().is_some());
     }
 
     #[tokio::test]
@@ -205,7 +248,7 @@ mod tests {
         let (host, script) = scripted();
         host.write(BOOT, b"first", 0o644, None).unwrap();
         NOTE.begin(&host).unwrap();
-        NOTE.mend(&DAMAGE, &host).await.unwrap();
+        NOTE.mend(&PACKAGES, &host).await.unwrap();
         assert!(NOTE.check(&host).unwrap().is_some());
         NOTE.end(&host).await.unwrap();
         assert_eq!(script.log(), ["sync --file-system /var/lib"]);

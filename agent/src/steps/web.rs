@@ -1,6 +1,9 @@
 //! Apache and php-fpm run, start at boot, and run with our configuration.
 
-use std::time::Duration;
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use crate::{
     converge::Step,
@@ -43,7 +46,8 @@ impl Web {
 
     /// Waits a little, since a unit is started before it answers.
     async fn settles(&self, host: &Host, php: &Php) -> bool {
-        for _ in 0..20 {
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(2) {
             if self.answers(host, php).await.is_none() {
                 return true;
             }
@@ -58,6 +62,11 @@ pub fn is_enabled(host: &Host, unit: &str) -> bool {
     host.exists(&format!("/etc/systemd/system/multi-user.target.wants/{unit}"))
 }
 
+/// Whether somebody keeps systemd from starting a unit at all.
+fn is_masked(host: &Host, unit: &str) -> bool {
+    host.link(&format!("/etc/systemd/system/{unit}")).is_some_and(|it| it == Path::new("/dev/null"))
+}
+
 impl Step for Web {
     const NAME: &'static str = "web";
     const TIMEOUT: Duration = Duration::from_secs(120);
@@ -67,6 +76,9 @@ impl Step for Web {
         let off = [self.os.apache.unit, &php.unit].into_iter().find(|it| !is_enabled(host, it));
         if let Some(unit) = off {
             return Ok(Some(format!("{unit} does not start at boot")));
+        }
+        if let Some(unit) = [self.os.apache.unit, &php.unit].into_iter().find(|it| is_masked(host, it)) {
+            return Ok(Some(format!("{unit} is masked")));
         }
         if !host.exists(ready::ALIVE) {
             return Ok(Some(format!("{} is missing", ready::ALIVE)));
@@ -80,6 +92,9 @@ impl Step for Web {
         ready::folder(host)?;
         host.write(ready::ALIVE, b"alive\n", 0o644, None)?;
         let (unit, fpm) = (self.os.apache.unit, php.unit.as_str());
+        if [unit, fpm].iter().any(|it| is_masked(host, it)) {
+            host.run(&["systemctl", "unmask", fpm, unit], limit).await?;
+        }
         if !is_enabled(host, unit) || !is_enabled(host, fpm) {
             host.run(&["systemctl", "enable", fpm, unit], limit).await?;
         }

@@ -37,7 +37,24 @@ const BREAKS: &[(&str, &str, &str)] = &[
         "apache",
         "test -e /etc/apache2/mods-enabled/dir.load && systemctl is-active apache2",
     ),
+    (
+        "a2dismod -qf mpm_event authz_host; systemctl restart apache2 || true",
+        "apache",
+        "ls /etc/apache2/mods-enabled/mpm_event.load /etc/apache2/mods-enabled/authz_host.load && systemctl is-active apache2",
+    ),
     ("systemctl stop apache2", "web", "systemctl is-active apache2"),
+    (
+        "systemctl mask --now apache2",
+        "web",
+        "systemctl is-active apache2 && test \"$(systemctl is-enabled apache2)\" = enabled",
+    ),
+    (
+        "phpdismod mysqli; systemctl restart php8.2-fpm",
+        "php",
+        "php8.2 -m | grep -qx mysqli && curl -sf http://127.0.0.1/ | grep -q KIM",
+    ),
+    ("rm /etc/lamp/agent.toml", "page", "grep -q lab-vpc /etc/lamp/agent.toml"),
+    ("rm /usr/local/bin/lampd", "page", "/usr/local/bin/lampd --version"),
     (
         "systemctl disable php8.2-fpm; systemctl stop php8.2-fpm",
         "web",
@@ -67,18 +84,18 @@ async fn everything_that_is_broken_by_hand_is_mended_within_a_minute_and_reporte
         let host = lab.ready_host("web1");
         for round in BREAKS.chunks(6) {
             let began = Instant::now();
+            let applied = |step: &str| host.status()["steps"][step]["applied"].as_u64().unwrap();
+            let before: Vec<u64> = round.iter().map(|(_, step, _)| applied(step)).collect();
             for (script, ..) in round {
                 host.sh(script);
             }
-            for (script, step, holds) in round {
+            for ((script, step, holds), before) in round.iter().zip(before) {
                 host.until(&format!("mended after `{script}`"), Duration::from_secs(90), || {
                     host.instance.exec(&["sh", "-c", holds]).unwrap().success()
                 });
                 let took = began.elapsed();
                 assert!(took < Duration::from_secs(60), "`{script}` took {took:?} to mend");
-                host.until("telling of it", Duration::from_secs(20), || {
-                    host.status()["steps"][*step]["repaired"].is_string()
-                });
+                host.until("telling of it", Duration::from_secs(20), || applied(step) > before);
             }
             host.until("ready again", Duration::from_secs(60), || {
                 host.page("/healthz").status == 200 && host.site("/").status == 200
@@ -89,10 +106,11 @@ async fn everything_that_is_broken_by_hand_is_mended_within_a_minute_and_reporte
         host.until("told again", Duration::from_secs(60), || {
             host.page("/healthz").status == 200 && host.status()["converged"] == true
         });
-        host.until("reported", Duration::from_secs(30), || {
+        host.sh("echo mine > /var/www/html/index.php");
+        host.until("reported", Duration::from_secs(60), || {
             lab.report(&host)["steps"]["index"]
                 .as_str()
-                .is_some_and(|it| it.contains("repaired: /var/www/html/index.php is missing"))
+                .is_some_and(|it| it.contains("repaired: /var/www/html/index.php has other content"))
         });
     })
     .await;

@@ -48,6 +48,8 @@ fn a_file_server_that_dies_after_mounting_hangs_neither_convergence_nor_health_n
     host.until("without the files", Duration::from_secs(90), || {
         host.sh("mountpoint -q /var/www/html/efs || echo free").trim() == "free"
     });
+    // What somebody uploads now is refused instead of vanishing when the files are back.
+    host.sh("! runuser -u www-data -- touch /var/www/html/efs/lost 2> /dev/null; test -z \"$(ls -A /var/www/html/efs)\"");
     host.until("answering the balancer", SOON, || host.site("/lamp-ready").status == 200);
     drop(visitors);
     // Convergence goes on, also where it walks through the very folder that the files are mounted in.

@@ -113,6 +113,32 @@ fn what_cannot_be_set_up_after_a_power_cut_is_installed_anew() {
 }
 
 #[test]
+fn a_host_whose_packages_somebody_else_upgrades_stays_in_the_balancer() {
+    let lab = Lab::new();
+    lab.put_usual();
+    let host = lab.ready_host("web1");
+    let held = |host: &Host| host.page("/healthz").status == 200 && host.site("/lamp-ready").status == 200;
+    hold(&host);
+    // As between the unpacking of a new version and its setting up.
+    host.sh(
+        "sed -i '/^Package: apache2$/,/^$/ s/^Status: .*/Status: install ok unpacked/' /var/lib/dpkg/status",
+    );
+    for _ in 0..3 {
+        // Whatever moves makes the agent look at everything.
+        lab.put(&[("host/poll-seconds", "1")]);
+        let generation = lab.moto.get("generation").unwrap();
+        host.until("looking", Duration::from_secs(30), || lab.report(&host)["generation"] == generation);
+        assert!(held(&host), "{:#}", host.status());
+    }
+    assert_eq!(host.step("packages").0, "ok");
+    // Left like that, it is ours to mend.
+    host.sh("kill $(cat /run/held)");
+    host.until("set up", Duration::from_secs(90), || {
+        host.sh("dpkg-query -W -f '${db:Status-Status}' apache2") == "installed" && held(&host)
+    });
+}
+
+#[test]
 fn what_only_some_stacks_want_holds_up_no_repair_of_the_rest() {
     let lab = Lab::new();
     lab.put_usual();

@@ -160,14 +160,6 @@ impl Database {
         conn.disconnect().await.unwrap();
     }
 
-    /// A counter of the server.
-    pub async fn count(&self, name: &str) -> u64 {
-        let mut conn = Conn::new(self.opts()).await.unwrap();
-        let row: Option<(String, u64)> =
-            conn.query_first(format!("SHOW GLOBAL STATUS LIKE '{name}'")).await.unwrap();
-        row.unwrap().1
-    }
-
     /// The table of the lab with its rows.
     pub async fn seed(&self) {
         self.sql(agent::page::answer::CREATE).await;
