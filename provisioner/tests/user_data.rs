@@ -256,14 +256,19 @@ fn a_curl_that_cannot_sign_is_replaced_by_the_aws_program() {
     let aws = format!("#!/bin/bash\nprintf '%s' '{content}' >\"${{@: -1}}\"\n");
     program(&host.path("bin/curl"), "#!/bin/sh\necho 'curl 7.81.0 (x86_64-pc-linux-gnu) libcurl/7.81.0'\n");
     program(&host.path("aws"), &aws);
+    // Another package manager is at work at first.
     let apt = format!(
-        "#!/bin/sh\necho \"$*\" >>'{0}/apt'\n[ \"$1\" = update ] || mv '{0}/aws' '{0}/bin/aws'\n",
+        "#!/bin/sh\necho \"$*\" >>'{0}/apt'\n[ $(wc -l <'{0}/apt') -gt 2 ] || {{ echo 'E: no lock' >&2; exit 100; }}\n\
+         [ \"$4\" = update ] || mv '{0}/aws' '{0}/bin/aws'\n",
         host.folder.path().display()
     );
     program(&host.path("bin/apt-get"), &apt);
     let out = host.boot(&sum(content));
     assert!(out.status.success(), "{out:?}");
-    assert_eq!(fs::read_to_string(host.path("apt")).unwrap(), "update -q\ninstall -qy awscli\n");
+    let asked = fs::read_to_string(host.path("apt")).unwrap();
+    let verbs: Vec<_> = asked.lines().map(|it| it.split_once("Timeout=120 ").unwrap().1).collect();
+    assert_eq!(verbs, ["update", "update", "update", "install awscli"]);
+    assert_eq!(host.console().matches("not yet: E: no lock").count(), 1, "{}", host.console());
     assert!(host.ran().contains("install --region"), "{}", host.console());
     assert_eq!(host.fetched(), 0);
 }
