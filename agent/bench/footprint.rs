@@ -13,8 +13,11 @@
 
 use std::time::Duration;
 
+use database::{Database, free_port};
 use lab::{DATABASE, Host, Lab};
 
+#[path = "../tests/real/certificates.rs"]
+mod certificates;
 #[path = "../tests/real/database.rs"]
 mod database;
 #[path = "../tests/hosts/lab.rs"]
@@ -28,15 +31,20 @@ const QUIET: Duration = Duration::from_secs(60);
 
 #[tokio::main]
 async fn main() {
-    lab::with_database(measure).await;
+    let (folder, roots) = certificates::of(NAME);
+    let database = Database::start_at("127.0.0.1", free_port(), &certificates::options(&folder)).await;
+    lab::with(database, move |lab, _database| measure(&lab, &roots)).await;
 }
 
-fn measure(lab: Lab, _database: database::Database) {
-    // As a stack of this size has it: found by name, which the page looks up again and again.
+fn measure(lab: &Lab, roots: &str) {
+    // As a stack of this size has it: with TLS, found by name, which the page looks up again and again.
     lab.region.name(NAME, &[DATABASE]).unwrap();
-    lab.put(&[("host/poll-seconds", "15"), ("db/endpoint", NAME)]);
+    lab.put(&[("host/poll-seconds", "15"), ("db/endpoint", NAME), ("db/tls", "verify")]);
     let host = lab.ready_host("web1");
-    host.until("serving rows", Duration::from_secs(30), || host.page("/").status == 200);
+    host.sh(&format!("echo '{roots}' > /etc/lamp/database-ca.pem"));
+    host.until("serving rows", Duration::from_secs(60), || {
+        host.page("/").status == 200 && host.page("/index.json").body.contains("\"encrypted\": true")
+    });
     let pids = UNITS.map(|it| host.sh(&format!("systemctl show -p MainPID --value {it}")).trim().to_owned());
     std::thread::sleep(Duration::from_secs(5));
 

@@ -5,6 +5,7 @@
 #![expect(unreachable_pub, reason = "the modules of a test share their helpers")]
 
 mod real {
+    mod certificates;
     mod client;
     mod database;
     mod page;

@@ -41,7 +41,11 @@ pub struct Answer {
 
 /// Does something with a lab whose database has the lab's rows and whose parameters lead to it.
 pub async fn with_database(work: impl FnOnce(Lab, Database) + Send + 'static) {
-    let database = Database::start().await;
+    with(Database::start().await, work).await;
+}
+
+/// The same with a database that somebody started.
+pub async fn with(database: Database, work: impl FnOnce(Lab, Database) + Send + 'static) {
     database.seed().await;
     let work = move || {
         let mut lab = Lab::new();

@@ -102,19 +102,18 @@ impl Database {
     }
 
     /// A running server there, with more options.
-    pub async fn start_at(address: &str, port: u16, extra: &[&str]) -> Database {
+    pub async fn start_at(address: &str, port: u16, extra: &[String]) -> Database {
         let mut database = Database::prepare(address, port, extra);
         database.resume().await;
         database
     }
 
     /// A server that does not run yet.
-    pub fn prepare(address: &str, port: u16, extra: &[&str]) -> Database {
+    pub fn prepare(address: &str, port: u16, extra: &[String]) -> Database {
         let folder = tempfile::tempdir().unwrap();
         run(Command::new("cp").arg("-a").arg(template()).arg(folder.path().join("data")));
         run(Command::new("chown").arg(account()).arg(folder.path()));
-        let extra = extra.iter().map(|it| (*it).to_owned()).collect();
-        Database { address: address.parse().unwrap(), port, folder, extra, process: None }
+        Database { address: address.parse().unwrap(), port, folder, extra: extra.to_vec(), process: None }
     }
 
     fn data(&self) -> PathBuf {
