@@ -307,8 +307,8 @@ impl Host {
     /// Whether another process holds a lock on a file, as package managers do.
     pub fn is_locked(&self, path: &str) -> bool {
         let Ok(file) = fs::File::open(self.at(path)) else { return false };
-        let mut lock = nix::libc::flock { l_type: 0, l_whence: 0, l_start: 0, l_len: 0, l_pid: 0 };
-        lock.l_type = nix::libc::F_RDLCK as i16;
+        let l_type = nix::libc::F_RDLCK as i16;
+        let mut lock = nix::libc::flock { l_type, l_whence: 0, l_start: 0, l_len: 0, l_pid: 0 };
         let asked = nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_GETLK(&mut lock));
         asked.is_ok() && i32::from(lock.l_type) != nix::libc::F_UNLCK
     }

@@ -165,7 +165,9 @@ pub async fn remove(host: &Host) -> anyhow::Result<()> {
         unmount(host).await.context("unmounting the former files")?;
     }
     host.remove(UNIT_FILE)?;
-    host.run(&["systemctl", "daemon-reload"], Duration::from_secs(20)).await.map(drop)
+    host.run(&["systemctl", "daemon-reload"], Duration::from_secs(20)).await?;
+    // Their place goes too, unless something of the site's own lies there.
+    host.try_run(&["rmdir", "--ignore-fail-on-non-empty", AT], Duration::from_secs(5)).await.map(drop)
 }
 
 /// By force, so that who hangs on a dead server comes back with an error; and lazily, since somebody may still be there.
@@ -279,7 +281,8 @@ mod tests {
         script.on(|_, _| Output::default());
         script.log();
         assert!(run(&host, &log, &Gone).await);
-        assert_eq!(script.log(), [format!("umount -f -l {AT}").as_str(), "systemctl daemon-reload"]);
+        let rmdir = format!("rmdir --ignore-fail-on-non-empty {AT}");
+        assert_eq!(script.log(), [&format!("umount -f -l {AT}"), "systemctl daemon-reload", &rmdir]);
         assert!(!host.exists(UNIT_FILE));
         // What somebody else mounts there stays.
         host.write(UNIT_FILE, b"[Mount]\nWhat=tmpfs\n", 0o644, None).unwrap();
