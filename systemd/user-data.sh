@@ -100,8 +100,7 @@ else
     patiently "installing curl" get curl ca-certificates
   fi
   if ! command -v aws >/dev/null && ! signs; then
-    # One that is older than 7.86 cannot sign what S3 asks for.
-    patiently "installing awscli" get awscli
+    patiently "installing awscli, since curl is older than 7.86 and cannot sign what S3 asks for" get awscli
   fi
   source=s3://$bucket/$sha256/lampd
   new=$(mktemp "$program.XXXXXX")

@@ -239,11 +239,14 @@ impl Host {
     /// A folder with this mode.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When it cannot be made, or something else is there.
     pub fn mkdir(&self, path: &str, mode: u32) -> anyhow::Result<()> {
         let make = || {
             fs::create_dir_all(self.at(path))?;
-            fs::set_permissions(self.at(path), fs::Permissions::from_mode(mode))
+            // Where others may write, a link could lead to any folder.
+            let flags = nix::libc::O_DIRECTORY | nix::libc::O_NOFOLLOW;
+            let folder = fs::OpenOptions::new().read(true).custom_flags(flags).open(self.at(path))?;
+            folder.set_permissions(fs::Permissions::from_mode(mode))
         };
         make().with_context(|| format!("making folder {path}"))
     }

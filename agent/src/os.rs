@@ -120,7 +120,7 @@ enum PhpPlace {
 /// Where PHP reads its settings and how it is reached.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Php {
-    /// Folders whose `*.ini` every way of running PHP reads.
+    /// Folders whose `*.ini` the ways of running PHP read, php-fpm's first.
     pub ini: Vec<String>,
     /// Folder of the php-fpm pools.
     pub pool: String,

@@ -230,7 +230,9 @@ mod tests {
         for n in 0..40 {
             let report = crate::converge::Report {
                 state: State::Failed,
+                failing: true,
                 words: Some("ä".repeat(1000)),
+                last_error: Some("ä".repeat(1000)),
                 ..converge::Report::default()
             };
             feed.steps.insert(format!("step-{n}"), report);

@@ -17,7 +17,7 @@ use std::{
 use mysql_async::{Conn, Error, Opts, OptsBuilder, SslOpts};
 use tokio::{
     sync::{Notify, Semaphore, SemaphorePermit},
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::answer::{Answer, Trouble, ask};
@@ -26,6 +26,9 @@ use crate::feed::DatabaseFeed;
 /// Connections of one host's page at most. A micro class of RDS has 66, and PHP's workers need theirs.
 pub const MOST: usize = 4;
 const CONNECT: Duration = Duration::from_secs(2);
+/// For somebody else's connection where the server has no place for one more: what is left of the patience with a query
+/// has to do for the query.
+const WAIT: Duration = Duration::from_millis(1500);
 
 pub struct Pool {
     opts: Opts,
@@ -109,6 +112,7 @@ impl Pool {
     /// # Errors
     /// Why there is no answer.
     pub async fn ask_in(&self, _turn: SemaphorePermit<'_>) -> Result<Answer, Trouble> {
+        let (mut refused, until) = (None, Instant::now() + WAIT);
         loop {
             let mut returned = pin!(self.returned.notified());
             // Whatever comes back from here on is not missed.
@@ -119,19 +123,27 @@ impl Pool {
                     result => return result.map_err(|err| self.trouble(&err)),
                 }
             }
-            // The server has closed what lay idle (a restart does that): only a fresh connection tells how it is now.
-            match self.connect().await {
-                Ok(open) => return self.ask_over(open).await.map_err(|err| self.trouble(&err)),
-                // It has no place for one more, or a new password: those that are open do as well.
-                Err(Error::Server(_)) if self.open() > 0 => returned.await,
-                // Whoever is not let in fares no better a moment later.
-                Err(err) => {
-                    return Err(match self.trouble(&err) {
-                        Trouble::Other(words) => Trouble::Refused(words),
-                        known => known,
-                    });
-                }
+            let trouble = match refused.take().filter(|_| self.open() > 0) {
+                Some(trouble) => trouble,
+                // The server has closed what lay idle (a restart does that): only a fresh connection tells how it is now.
+                None => match self.connect().await {
+                    Ok(open) => return self.ask_over(open).await.map_err(|err| self.trouble(&err)),
+                    // It has no place for one more, or a new password: those that are open do as well.
+                    Err(err @ Error::Server(_)) if self.open() > 0 => self.trouble(&err),
+                    // Whoever is not let in fares no better a moment later.
+                    Err(err) => {
+                        return Err(match self.trouble(&err) {
+                            Trouble::Other(words) => Trouble::Refused(words),
+                            known => known,
+                        });
+                    }
+                },
+            };
+            if timeout_at(until, returned).await.is_err() {
+                // The others go on, so the database is not given up.
+                return Err(Trouble::Other(trouble.words()));
             }
+            refused = Some(trouble);
         }
     }
 

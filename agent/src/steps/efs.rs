@@ -115,13 +115,13 @@ impl Step for Efs<'_> {
             unmount(host).await.context("unmounting the former files")?;
             self.silent.store(0, Relaxed);
         }
-        // What is written while nothing is mounted would vanish below the files when they are back: it has to fail.
-        host.mkdir(AT, 0o555)?;
-        host.give(AT, ROOT)?;
         let address = if host.resolves(&self.name()).await { None } else { self.target() };
         if host.put(UNIT_FILE, self.unit(address).as_bytes(), 0o644, ROOT)? {
             host.run(&["systemctl", "daemon-reload"], Duration::from_secs(20)).await?;
         }
+        // What is written while nothing is mounted would vanish below the files when they are back: it has to fail.
+        host.mkdir(AT, 0o555)?;
+        host.give(AT, ROOT)?;
         // A mount that failed before would refuse to start again at once.
         host.try_run(&["systemctl", "reset-failed", UNIT], Duration::from_secs(10)).await?;
         let how = address.map_or_else(|| format!("as {}", self.name()), |it| format!("at {it}"));
@@ -167,7 +167,7 @@ pub async fn remove(host: &Host) -> anyhow::Result<()> {
     host.remove(UNIT_FILE)?;
     host.run(&["systemctl", "daemon-reload"], Duration::from_secs(20)).await?;
     // Their place goes too, unless something of the site's own lies there.
-    host.try_run(&["rmdir", "--ignore-fail-on-non-empty", AT], Duration::from_secs(5)).await.map(drop)
+    host.try_run(&["rmdir", AT], Duration::from_secs(5)).await.map(drop)
 }
 
 /// By force, so that who hangs on a dead server comes back with an error; and lazily, since somebody may still be there.
@@ -281,13 +281,28 @@ mod tests {
         script.on(|_, _| Output::default());
         script.log();
         assert!(run(&host, &log, &Gone).await);
-        let rmdir = format!("rmdir --ignore-fail-on-non-empty {AT}");
+        let rmdir = format!("rmdir {AT}");
         assert_eq!(script.log(), [&format!("umount -f -l {AT}"), "systemctl daemon-reload", &rmdir]);
         assert!(!host.exists(UNIT_FILE));
         // What somebody else mounts there stays.
         host.write(UNIT_FILE, b"[Mount]\nWhat=tmpfs\n", 0o644, None).unwrap();
         assert!(run(&host, &log, &Gone).await);
         assert_eq!(script.log(), Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn a_link_in_the_place_of_the_files_leads_nowhere() {
+        use std::os::unix::fs::PermissionsExt;
+        let (host, script) = machine();
+        host.mkdir("/root", 0o700).unwrap();
+        host.mkdir("/var/www/html", 0o2775).unwrap();
+        std::os::unix::fs::symlink(host.at("/root"), host.at(AT)).unwrap();
+        let (files, log) = (files(Transport::Tls), Log::default());
+        assert!(!run(&host, &log, &step(&files)).await);
+        let words = log.follow().borrow()["efs"].words.clone().unwrap();
+        assert!(words.contains(&format!("making folder {AT}")), "{words}");
+        assert_eq!(std::fs::metadata(host.at("/root")).unwrap().permissions().mode() & 0o7777, 0o700);
+        assert!(!script.log().iter().any(|it| it.starts_with("systemctl start")));
     }
 
     #[tokio::test]

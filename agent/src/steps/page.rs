@@ -37,10 +37,11 @@ impl Step for Page<'_> {
         if !host.exists(settings::PATH) {
             self.settings.write(host)?;
         }
-        if !host.exists(BINARY) {
+        if host.exists(BINARY) {
+            units::write(host)?;
+        } else {
             install::place(host)?;
         }
-        units::write(host)?;
         units::enable(host).await?;
         host.run(&["systemctl", "start", SOCKET, SERVICE], Duration::from_secs(20)).await.map(drop)
     }

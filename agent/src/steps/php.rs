@@ -57,19 +57,11 @@ impl Php {
         Ok((php, files))
     }
 
-    /// The folder of settings that does not load the module which speaks with the database, and what switches it on.
-    fn without_mysqli(
-        &self,
-        host: &Host,
-        php: &os::Php,
-    ) -> anyhow::Result<Option<(String, &'static [&'static str])>> {
-        let Some(enable) = self.os.mysqli else { return Ok(None) };
-        for folder in &php.ini {
-            if !host.list(folder)?.iter().any(|it| it.ends_with("mysqli.ini")) {
-                return Ok(Some((folder.clone(), enable)));
-            }
-        }
-        Ok(None)
+    /// What switches the module on that speaks with the database, where php-fpm does not load it. Other ways of running PHP
+    /// may be gone, and their folders still there.
+    fn mysqli(&self, host: &Host, php: &os::Php) -> anyhow::Result<Option<&'static [&'static str]>> {
+        let there = php.ini.first().map(|it| host.list(it)).transpose()?.unwrap_or_default();
+        Ok(self.os.mysqli.filter(|_| !there.iter().any(|it| it.ends_with("mysqli.ini"))))
     }
 }
 
@@ -88,8 +80,8 @@ impl Step for Php {
 
     async fn check(&self, host: &Host) -> anyhow::Result<Option<String>> {
         let (php, files) = self.wanted(host)?;
-        if let Some((folder, _)) = self.without_mysqli(host, &php)? {
-            return Ok(Some(format!("mysqli is off in {folder}")));
+        if self.mysqli(host, &php)?.is_some() {
+            return Ok(Some("PHP's module mysqli is off".to_owned()));
         }
         for (path, text) in &files {
             if let Some(wrong) = host.differs(path, text.as_bytes(), 0o644, ROOT)? {
@@ -103,7 +95,7 @@ impl Step for Php {
 
     async fn apply(&self, host: &Host) -> anyhow::Result<()> {
         let (php, files) = self.wanted(host)?;
-        if let Some((_, enable)) = self.without_mysqli(host, &php)? {
+        if let Some(enable) = self.mysqli(host, &php)? {
             host.run(enable, Duration::from_secs(20)).await?;
         }
         for (path, text) in &files {
@@ -145,10 +137,7 @@ mod tests {
         }
         script.on(|host, line| {
             if line == "phpenmod mysqli" {
-                for sapi in ["fpm", "cli"] {
-                    let path = format!("/etc/php/8.2/{sapi}/conf.d/20-mysqli.ini");
-                    host.write(&path, b"extension=mysqli.so\n", 0o644, None).unwrap();
-                }
+                host.write("/etc/php/8.2/fpm/conf.d/20-mysqli.ini", b"", 0o644, None).unwrap();
             }
             crate::host::Output::default()
         });

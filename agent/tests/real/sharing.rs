@@ -135,3 +135,29 @@ async fn where_the_server_has_no_place_for_one_more_the_open_connection_serves_a
     // Nor may it have been held for a broken one.
     assert_eq!(page.metric("lamp_query_failures_total").await, 0.0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waited_in_vain_for_the_only_connection_locks_nobody_out() {
+    let database = Database::start().await;
+    database.sql("CREATE VIEW SAMPLE AS SELECT 1 AS ID, 'SLOW' AS NAME, SLEEP(1) AS ADDRESS").await;
+    database.sql(&format!("ALTER USER {USER}@'%' WITH MAX_USER_CONNECTIONS 1")).await;
+    let page = Page::start_with(|feed| {
+        feed.database = Some(database.feed());
+        feed.share_ms = 0;
+    })
+    .await;
+    assert_eq!(get(page.at, "/").await.status, 200);
+    let at = page.at;
+    let all: Vec<_> =
+        (0..4).map(|_| tokio::spawn(async move { get(at, "/index.json").await.json() })).collect();
+    let (mut stale, mut words) = (0, String::new());
+    for it in all {
+        let json = it.await.unwrap();
+        if json["stale"] == true {
+            (stale, words) = (stale + 1, json["trouble"].as_str().unwrap().to_owned());
+        }
+    }
+    assert!((1..4).contains(&stale) && words.ends_with("has no connection left"), "{stale}: {words}");
+    assert_eq!(page.metric("lamp_database_up").await, 1.0);
+    assert_eq!(page.json().await["stale"], false);
+}
