@@ -114,10 +114,12 @@ async fn a_slow_database_gets_no_more_than_four_queries_at_once() {
     assert!(queries <= most && page.metric("lamp_pool_connects_total").await <= 4.0, "{queries} of {most}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn where_the_server_has_no_place_for_one_more_the_open_connection_serves_all() {
+/// A page that has its only connection to a database whose queries take so many seconds.
+async fn narrow(seconds: &str) -> (Database, Page) {
     let database = Database::start().await;
-    database.sql("CREATE VIEW SAMPLE AS SELECT 1 AS ID, 'SLOW' AS NAME, SLEEP(0.1) AS ADDRESS").await;
+    database
+        .sql(&format!("CREATE VIEW SAMPLE AS SELECT 1 AS ID, 'SLOW' AS NAME, SLEEP({seconds}) AS ADDRESS"))
+        .await;
     database.sql(&format!("ALTER USER {USER}@'%' WITH MAX_USER_CONNECTIONS 1")).await;
     let page = Page::start_with(|feed| {
         feed.database = Some(database.feed());
@@ -125,6 +127,12 @@ async fn where_the_server_has_no_place_for_one_more_the_open_connection_serves_a
     })
     .await;
     assert_eq!(get(page.at, "/").await.status, 200);
+    (database, page)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_server_has_no_place_for_one_more_the_open_connection_serves_all() {
+    let (_database, page) = narrow("0.1").await;
     let at = page.at;
     let all: Vec<_> = (0..12).map(|_| tokio::spawn(async move { get(at, "/index.json").await })).collect();
     for it in all {
@@ -138,15 +146,7 @@ async fn where_the_server_has_no_place_for_one_more_the_open_connection_serves_a
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_waited_in_vain_for_the_only_connection_locks_nobody_out() {
-    let database = Database::start().await;
-    database.sql("CREATE VIEW SAMPLE AS SELECT 1 AS ID, 'SLOW' AS NAME, SLEEP(1) AS ADDRESS").await;
-    database.sql(&format!("ALTER USER {USER}@'%' WITH MAX_USER_CONNECTIONS 1")).await;
-    let page = Page::start_with(|feed| {
-        feed.database = Some(database.feed());
-        feed.share_ms = 0;
-    })
-    .await;
-    assert_eq!(get(page.at, "/").await.status, 200);
+    let (_database, page) = narrow("1").await;
     let at = page.at;
     let all: Vec<_> =
         (0..4).map(|_| tokio::spawn(async move { get(at, "/index.json").await.json() })).collect();
