@@ -138,8 +138,13 @@ fn changed(line: &str) -> Option<(&str, bool)> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::host::{Output, script::scripted};
+    use crate::host::{
+        Output,
+        script::{Script, scripted},
+    };
 
     const NOTE: Note = Note("/var/lib/lamp/unsynced-packages");
     const PACKAGES: Packages = Packages {
@@ -156,14 +161,20 @@ mod tests {
         damage: Damage { verify: &["verify"], owner: &["owner"], fetch: None, reinstall: &["again"] },
     };
 
-    #[tokio::test]
-    async fn after_a_power_cut_only_what_is_damaged_is_installed_anew() {
+    /// A host whose power went while packages were being installed.
+    fn after_a_cut() -> (Host, Arc<Script>) {
         let (host, script) = scripted();
         host.write(BOOT, b"first", 0o644, None).unwrap();
-        host.write("/etc/kept", b"by hand", 0o644, None).unwrap();
-        host.write("/etc/emptied", b"", 0o644, None).unwrap();
         NOTE.begin(&host).unwrap();
         host.write(BOOT, b"second", 0o644, None).unwrap();
+        (host, script)
+    }
+
+    #[tokio::test]
+    async fn after_a_power_cut_only_what_is_damaged_is_installed_anew() {
+        let (host, script) = after_a_cut();
+        host.write("/etc/kept", b"by hand", 0o644, None).unwrap();
+        host.write("/etc/emptied", b"", 0o644, None).unwrap();
         NOTE.begin(&host).unwrap();
         assert!(NOTE.check(&host).unwrap().is_some_and(|it| it.contains("the power went")));
         script.on(|_, line| Output {
@@ -192,10 +203,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_list_of_damage_that_was_cut_off_is_asked_for_until_nothing_is_new() {
-        let (host, script) = scripted();
-        host.write(BOOT, b"first", 0o644, None).unwrap();
-        NOTE.begin(&host).unwrap();
-        host.write(BOOT, b"second", 0o644, None).unwrap();
+        let (host, script) = after_a_cut();
         let mut mended = Vec::new();
         script.on(move |_, line| {
             if let Some(name) = line.strip_prefix("again ") {
@@ -222,10 +230,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_cannot_be_had_keeps_no_other_from_being_mended_and_is_named() {
-        let (host, script) = scripted();
-        host.write(BOOT, b"first", 0o644, None).unwrap();
-        NOTE.begin(&host).unwrap();
-        host.write(BOOT, b"second", 0o644, None).unwrap();
+        let (host, script) = after_a_cut();
         script.on(|_, line| {
             let stdout = match line.split_once(' ') {
                 None if line == "verify" => "??5??????   /a\n??5??????   /b\n",
